@@ -1,0 +1,246 @@
+"""Everything this program can refuse to do, as one tree.
+
+    StoatError
+    ├── ConfigurationError
+    │   ├── UnsafeBindError
+    │   └── UnsupportedMediaLibraryError
+    ├── PathError
+    │   ├── InvalidPathError
+    │   ├── PathNotAllowedError
+    │   ├── PathNotReadableError
+    │   └── PathTimeoutError
+    ├── ScanError
+    │   ├── LibraryOfflineError
+    │   └── MassLossError
+    ├── NotFoundError
+    │   ├── JobNotFoundError
+    │   ├── VideoNotFoundError
+    │   ├── LibraryNotFoundError
+    │   └── NoPictureError
+    ├── ConflictError
+    │   ├── JobAlreadyFinishedError
+    │   └── FencedError
+    ├── InvalidQueryError
+    │   └── InvalidCursorError
+    ├── MediaError
+    │   ├── UnreadableFileError      (passing: tried again at the next scan)
+    │   ├── FileChangedError         (passing)
+    │   ├── NotMediaError
+    │   ├── IncompleteFileError
+    │   ├── NoVideoStreamError
+    │   ├── ProbeTimeoutError
+    │   └── ProbeCrashedError
+    └── StorageError
+        ├── StorageFullError
+        └── StorageBusyError
+
+The class docstring is the default message. `code` is the stable word that programs may rely on; it appears in HTTP
+problems, in job records and in the scan ledger.
+"""
+
+import inspect
+from typing import ClassVar
+
+
+class StoatError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or inspect.cleandoc(self.__class__.__doc__ or "")
+        super().__init__(self.message)
+
+
+class ConfigurationError(StoatError):
+    """A setting cannot be used."""
+
+    code = "CONFIGURATION_ERROR"
+
+
+class UnsafeBindError(ConfigurationError):
+    """The server only listens on a loopback address."""
+
+    code = "UNSAFE_BIND"
+
+
+class UnsupportedMediaLibraryError(ConfigurationError):
+    """The installed PyAV or FFmpeg is too old to be safe with unknown files."""
+
+    code = "UNSUPPORTED_MEDIA_LIBRARY"
+
+
+class PathError(StoatError):
+    """The path cannot be used."""
+
+    code = "INVALID_PATH"
+
+
+class InvalidPathError(PathError):
+    """The path is not an absolute path of an existing folder."""
+
+
+class PathNotAllowedError(PathError):
+    """The path lies outside the allowed media roots."""
+
+    code = "PATH_NOT_ALLOWED"
+
+
+class PathNotReadableError(PathError):
+    """The folder cannot be read."""
+
+    code = "PATH_NOT_READABLE"
+
+
+class PathTimeoutError(PathError):
+    """The disk did not answer in time."""
+
+    code = "PATH_TIMEOUT"
+
+
+class ScanError(StoatError):
+    """The scan could not be finished."""
+
+    code = "SCAN_FAILED"
+
+
+class LibraryOfflineError(ScanError):
+    """The library's folder is not there; its disk is probably not mounted. Nothing was changed."""
+
+    code = "LIBRARY_OFFLINE"
+
+
+class MassLossError(ScanError):
+    """More files are gone than the library allows at once. Nothing was marked missing."""
+
+    code = "MASS_LOSS"
+
+
+class NotFoundError(StoatError):
+    """There is no such thing."""
+
+    code = "NOT_FOUND"
+
+
+class JobNotFoundError(NotFoundError):
+    """There is no job with this id."""
+
+    code = "JOB_NOT_FOUND"
+
+
+class VideoNotFoundError(NotFoundError):
+    """There is no video with this id."""
+
+    code = "VIDEO_NOT_FOUND"
+
+
+class LibraryNotFoundError(NotFoundError):
+    """There is no library with this id."""
+
+    code = "LIBRARY_NOT_FOUND"
+
+
+class NoPictureError(NotFoundError):
+    """The file holds no picture that could be shown."""
+
+    code = "NO_PICTURE"
+
+
+class ConflictError(StoatError):
+    """The present state does not allow this."""
+
+    code = "CONFLICT"
+
+
+class JobAlreadyFinishedError(ConflictError):
+    """The job has already ended."""
+
+    code = "JOB_ALREADY_FINISHED"
+
+
+class FencedError(ConflictError):
+    """Another worker has taken this job over; what this one still had to write is refused."""
+
+    code = "FENCED"
+
+
+class InvalidQueryError(StoatError):
+    """The query cannot be understood."""
+
+    code = "INVALID_QUERY"
+
+
+class InvalidCursorError(InvalidQueryError):
+    """The cursor does not belong to this query."""
+
+    code = "INVALID_CURSOR"
+
+
+class MediaError(StoatError):
+    """The file could not be examined."""
+
+    code = "PROBE_FAILED"
+    passing: ClassVar[bool] = False
+    """True where the same file may well succeed at the next scan, so that the outcome is not remembered."""
+
+
+class UnreadableFileError(MediaError):
+    """The file could not be read."""
+
+    code = "UNREADABLE"
+    passing = True
+
+
+class FileChangedError(MediaError):
+    """The file changed while it was being read."""
+
+    code = "FILE_CHANGED"
+    passing = True
+
+
+class NotMediaError(MediaError):
+    """The file is not a video or its format is not known."""
+
+    code = "NOT_MEDIA"
+
+
+class IncompleteFileError(MediaError):
+    """The file is cut off: the index that its format needs is missing."""
+
+    code = "INCOMPLETE_FILE"
+
+
+class NoVideoStreamError(MediaError):
+    """The file holds no picture stream."""
+
+    code = "NO_VIDEO_STREAM"
+
+
+class ProbeTimeoutError(MediaError):
+    """Examining the file took longer than its deadline."""
+
+    code = "PROBE_TIMEOUT"
+
+
+class ProbeCrashedError(MediaError):
+    """Examining the file killed the process that did it."""
+
+    code = "PROBE_CRASHED"
+
+
+class StorageError(StoatError):
+    """The database could not be used."""
+
+    code = "STORAGE_ERROR"
+
+
+class StorageFullError(StorageError):
+    """The disk that holds the data directory is full."""
+
+    code = "STORAGE_FULL"
+
+
+class StorageBusyError(StorageError):
+    """The database is locked by another process."""
+
+    code = "STORAGE_BUSY"

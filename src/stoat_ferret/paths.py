@@ -1,0 +1,40 @@
+"""Paths as the file system has them, bytes, and as people and JSON see them, text."""
+
+import base64
+import binascii
+import os
+
+from stoat_ferret.errors import InvalidPathError
+
+
+def display(path: bytes) -> str:
+    """Give the path as text that any encoder accepts; bytes that are not UTF-8 become U+FFFD, so this is one-way."""
+    return path.decode("utf-8", "replace")
+
+
+def encode_base64(path: bytes) -> str:
+    """Give the exact bytes of a path as ASCII text, for JSON."""
+    return base64.b64encode(path).decode("ascii")
+
+
+def decode_base64(text: str) -> bytes:
+    """Reverse `encode_base64`.
+
+    Raises:
+        InvalidPathError: the text is not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        msg = f"path_bytes is not base64: {text[:80]!r}. Give the path's bytes in standard base64, with padding."
+        raise InvalidPathError(msg) from error
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Tell whether `path` is `folder` or lies anywhere under it; both absolute and without a trailing slash."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def absolute(path: bytes) -> bytes:
+    """Normalise an absolute path: no `.`, `..`, doubled or trailing slash. Symbolic links are left alone."""
+    return os.path.normpath(path)
