@@ -1,0 +1,256 @@
+"""The schema, once. `catalogue` lives in library.db, `job_records` in jobs.db; migrations build both.
+
+Every `*_at` and `*_since` column holds microseconds since 1970-01-01 UTC; `mtime_ns` holds nanoseconds. Paths are
+bytes, exactly as the file system gives them; a `path` beside `path_bytes` is the same for reading, not for use.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+catalogue = MetaData(naming_convention=NAMING)
+job_records = MetaData(naming_convention=NAMING)
+
+# An INTEGER PRIMARY KEY is SQLite's rowid; elsewhere the same column is a bigint.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+libraries = Table(
+    "libraries",
+    catalogue,
+    Column("id", String(36), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("path_bytes", LargeBinary, nullable=False, unique=True),
+    Column("path", Text, nullable=False),
+    Column("ignore", JSON, nullable=False),
+    Column("follow_symlinks", Boolean, nullable=False),
+    Column("max_loss_fraction", Float, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("video_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_scan_job_id", String(36)),
+    Column("last_scan_at", BigInteger),
+)
+
+folders = Table(
+    "folders",
+    catalogue,
+    Column("pk", RowId, primary_key=True),
+    Column("library_id", ForeignKey("libraries.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("path_bytes", LargeBinary, nullable=False, unique=True),
+    Column("digest", LargeBinary),  # null: compare file by file
+    Column("unchanged_count", BigInteger, nullable=False, server_default=text("0")),  # of the listing with that digest
+    Column("reject_count", BigInteger, nullable=False, server_default=text("0")),  # likewise
+    Column("seen_job_id", String(36)),  # the last scan that listed it completely
+)
+
+videos = Table(
+    "videos",
+    catalogue,
+    Column("pk", RowId, primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("library_id", ForeignKey("libraries.id", ondelete="CASCADE"), nullable=False),
+    Column("folder_pk", ForeignKey("folders.pk"), nullable=False, index=True),
+    Column("path_bytes", LargeBinary, nullable=False, unique=True),
+    Column("path", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("device", BigInteger, nullable=False),
+    Column("modified_at", BigInteger, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),  # available, missing, broken
+    Column("missing_since", BigInteger),
+    Column("title", Text),
+    Column("duration", Float),
+    Column("container", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("rotation", Integer),
+    Column("display_width", Integer),
+    Column("display_height", Integer),
+    Column("video_codec", Text),
+    Column("video_profile", Text),
+    Column("pixel_format", Text),
+    Column("frame_rate", Text),
+    Column("frame_rate_float", Float),
+    Column("vfr", Boolean),
+    Column("bit_rate", BigInteger),
+    Column("hdr", String(16)),
+    Column("audio_codec", Text),
+    Column("audio_channels", Integer),
+    Column("created_at_in_camera", BigInteger),
+    Column("fingerprint", String(32), index=True),
+    Column("content_id", Text),
+    Column("probe_level", String(8), nullable=False),
+    Column("probe_error", Text),
+    # One index per sort order, each ending in the tie-breaker, so that a page is a range scan.
+    Index("ix_videos_filename_id", "filename", "id"),
+    Index("ix_videos_added_at_id", "added_at", "id"),
+    Index("ix_videos_modified_at_id", "modified_at", "id"),
+    Index("ix_videos_size_id", "size", "id"),
+    Index("ix_videos_duration_id", text("(duration IS NULL)"), "duration", "id"),
+)
+
+video_details = Table(
+    "video_details",
+    catalogue,
+    Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), primary_key=True),
+    Column("streams", JSON, nullable=False),
+    Column("chapters", JSON, nullable=False),
+    Column("tags", JSON, nullable=False),
+)
+
+video_texts = Table(
+    "video_texts",
+    catalogue,
+    Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), primary_key=True),
+    Column("folded", Text, nullable=False),
+)
+
+# 1- to 3-grams of video_texts.folded, one row a video under its pk: only membership is asked, so neither positions
+# (detail) nor lengths (columnsize) nor the text itself (content) are stored.
+VIDEO_GRAMS_DDL = (
+    "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
+)
+
+rejects = Table(
+    "rejects",
+    catalogue,
+    Column("pk", RowId, primary_key=True),
+    Column("folder_pk", ForeignKey("folders.pk", ondelete="CASCADE"), nullable=False, index=True),
+    Column("path_bytes", LargeBinary, nullable=False, unique=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("device", BigInteger, nullable=False),
+    Column("outcome", String(16), nullable=False),  # failed, skipped
+    Column("code", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+ledger = Table(
+    "ledger",
+    catalogue,
+    Column("job_id", String(36), primary_key=True),
+    Column("path_bytes", LargeBinary, primary_key=True),
+    Column("outcome", String(16), primary_key=True),
+    Column("folder_pk", BigInteger),
+    Column("count", BigInteger, nullable=False, server_default=text("1")),
+    Column("code", String(32)),
+    Column("reason", Text),
+    Column("video_id", String(36)),
+    Column("at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+gone = Table(
+    "gone",
+    catalogue,
+    Column("job_id", String(36), primary_key=True),
+    Column("video_pk", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+changes = Table(
+    "changes",
+    catalogue,
+    Column("seq", RowId, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("video_id", String(36), nullable=False),
+    Column("path_bytes", LargeBinary, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# The fence: a copy of who may write for a job, checked by every batch in its own transaction.
+job_claims = Table(
+    "job_claims",
+    catalogue,
+    Column("job_id", String(36), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("token", String(36), nullable=False),
+    Column("batches", BigInteger, nullable=False, server_default=text("0")),  # stored by this attempt
+)
+
+jobs = Table(
+    "jobs",
+    job_records,
+    Column("id", String(36), primary_key=True),
+    Column("revision", BigInteger, nullable=False, index=True),  # grows with every change of any job
+    Column("type", String(32), nullable=False),
+    Column("key", Text, nullable=False),  # equal for submits that may be joined
+    Column("exclusive_key", Text),  # at most one job with the same one runs
+    Column("payload", JSON, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("priority", Integer, nullable=False, server_default=text("0")),  # higher first
+    Column("run_after", BigInteger),
+    Column("timeout_seconds", Float),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("strikes", Integer, nullable=False, server_default=text("0")),  # deaths of a worker that had stored nothing
+    Column("token", String(36)),
+    Column("worker_id", String(36)),
+    Column("lease_expires_at", BigInteger),
+    Column("progress", Float),
+    Column("progress_detail", JSON),
+    Column("result", JSON),
+    Column("error", Text),
+    Column("error_code", String(32)),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("0")),
+    Column("retry_of", String(36)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Index(
+        "uq_jobs_pending_key",
+        "type",
+        "key",
+        unique=True,
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(
+        "uq_jobs_running_exclusive_key",
+        "exclusive_key",
+        unique=True,
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index("ix_jobs_status_priority_id", "status", text("priority DESC"), "id"),
+    Index("ix_jobs_type_id", "type", "id"),
+)
+
+workers = Table(
+    "workers",
+    job_records,
+    Column("id", String(36), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started_at", BigInteger, nullable=False),  # with the pid, names a process for good
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,132 @@
+"""What a job is: the record that clients read and workers move forward, the same for every engine."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stoat_ferret.jobs.context import JobContext
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. `pending` → `running` → one of the terminal ones, which never change."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """True once the job has ended."""
+        return self not in (JobStatus.PENDING, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What is asked of the queue."""
+
+    type: str
+    payload: dict[str, Any]
+    """Plain JSON values."""
+    key: str = ""
+    """Requests of one type with equal keys ask for the same thing: a pending one is joined. Default: the payload."""
+    exclusive_key: str | None = None
+    """At most one job with the same one runs at a time; the others stay pending."""
+    priority: int = 0
+    """Higher is claimed first."""
+    timeout_seconds: float | None = None
+    retry_of: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", json.dumps(self.payload, sort_keys=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job's record as it stands. Times are microseconds since 1970 UTC."""
+
+    id: str
+    revision: int
+    type: str
+    payload: dict[str, Any]
+    status: JobStatus
+    created_at: int
+    attempt: int = 0
+    """How often it was claimed."""
+    strikes: int = 0
+    """How often its worker died, under a living supervisor, having stored nothing."""
+    priority: int = 0
+    timeout_seconds: float | None = None
+    progress: float | None = None
+    """0.0 to 1.0, never going back within an attempt; None while not known. 1.0 only when complete."""
+    progress_detail: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    error_code: str | None = None
+    cancel_requested: bool = False
+    retry_of: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answer to a submit; it is on disk when it is given."""
+
+    job: Job
+    joined: bool
+    """True where an equal pending job was there already and no new one was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, newest first."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None = None
+    """Give it to the next call; None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a job, until the lease ends or another worker takes it over."""
+
+    job: Job
+    token: str
+    """The fencing token: every write of this run carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """How a run ended."""
+
+    status: JobStatus
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    error_code: str | None = None
+
+
+JobHandler = Callable[[Job, "JobContext"], Awaitable[dict[str, Any]]]
+"""Does the work and gives the result. Raises a StoatError with a message for a person when it cannot; may attach what
+was done until then as `partial_result` through `JobContext.partial_result`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job is, as the handler sees it."""
+
+    phase: str
+    done: int
+    total: int | None = None
+    """None while not known."""
+    unit: str = "files"
+    current: str | None = None
+    rate: float | None = field(default=None)
+    """Units per second, of late."""
+    eta_seconds: float | None = field(default=None)

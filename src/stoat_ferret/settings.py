@@ -1,0 +1,111 @@
+"""Every setting, read once from the environment (`STOAT_*`) and never changed afterwards."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stoat_ferret.errors import ConfigurationError
+
+DEFAULT_VIDEO_EXTENSIONS = (
+    "3g2 3gp amv asf avi bik divx dv f4v flv gxf h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 mpe "
+    "mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb smk ts vob vvc webm wmv wtv y4m"
+).split()
+
+# Environment values of these fields reach the validators below as they are, instead of being read as JSON.
+SplitOnSeparator = NoDecode
+
+
+class Settings(BaseSettings):
+    """What can be set. Lists of paths are separated by `:`, other lists by commas."""
+
+    model_config = SettingsConfigDict(env_prefix="STOAT_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("stoat-ferret", appauthor=False),
+        description="Where the databases and the thumbnail cache lie.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; only loopback addresses are accepted.")
+    port: int = Field(8765, ge=0, le=65535, description="Port to listen on; 0 picks a free one and prints it.")
+    media_roots: Annotated[tuple[Path, ...], SplitOnSeparator] = Field(
+        (), description="Folders that may be scanned, with all below them; empty: any folder the user can read."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], SplitOnSeparator] = Field(
+        (), description="Names besides the loopback ones that a request's Host header may carry."
+    )
+    video_extensions: Annotated[tuple[str, ...], SplitOnSeparator] = Field(
+        tuple(DEFAULT_VIDEO_EXTENSIONS), description="Name endings, without the dot, of files that are examined."
+    )
+    probe_workers: int = Field(
+        default_factory=lambda: min(8, os.cpu_count() or 2), ge=1, le=64, description="Processes that examine files."
+    )
+    probe_timeout_seconds: float = Field(30.0, gt=0, description="Time that one file may take to be examined.")
+    probe_memory_mib: int = Field(2048, ge=256, description="Address space that one examining process may use, in MiB.")
+    path_timeout_seconds: float = Field(2.0, gt=0, description="Time that a disk has to answer whether a path exists.")
+    lease_seconds: float = Field(10.0, gt=0, description="A job whose worker is silent for so long is taken over.")
+    lease_renew_seconds: float = Field(2.0, gt=0, description="How often a worker says that it is alive.")
+    worker_slots: int = Field(2, ge=2, le=32, description="Jobs run at once by a worker; one slot never takes scans.")
+    max_loss_fraction: float = Field(
+        0.5, ge=0, le=1, description="A scan that would lose a larger part of a library stops and asks."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe message shown.")
+    log_format: Literal["console", "json"] = Field("console", description="How log lines are written.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("media_roots", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @field_validator("media_roots")
+    @classmethod
+    def _resolve_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(Path(os.path.realpath(path.expanduser())) for path in value)
+
+    @field_validator("allowed_hosts", "video_extensions", mode="before")
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("video_extensions")
+    @classmethod
+    def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(extension.lower().lstrip(".") for extension in value)
+
+    @property
+    def library_database(self) -> Path:
+        """The catalogue's file."""
+        return self.data_dir / "library.db"
+
+    @property
+    def jobs_database(self) -> Path:
+        """The job records' file: one of its own, so that a submit never waits behind a scan's batches."""
+        return self.data_dir / "jobs.db"
+
+    @property
+    def thumbnail_dir(self) -> Path:
+        """The cache of thumbnails; it may be deleted at any time."""
+        return self.data_dir / "thumbnails"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; an override that is None counts as not given.
+
+    Raises:
+        ConfigurationError: a value cannot be used; the message names the variable and the value.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = "STOAT_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
+            lines.append(f"{name}={problem.get('input')!r}: {problem['msg']}")
+        raise ConfigurationError("; ".join(lines)) from error
