@@ -5,6 +5,7 @@ bytes, exactly as the file system gives them; a `path` beside `path_bytes` is th
 """
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -18,6 +19,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    column,
+    event,
+    table,
     text,
 )
 
@@ -41,8 +45,6 @@ libraries = Table(
     Column("name", Text, nullable=False),
     Column("path_bytes", LargeBinary, nullable=False, unique=True),
     Column("path", Text, nullable=False),
-    Column("ignore", JSON, nullable=False),
-    Column("follow_symlinks", Boolean, nullable=False),
     Column("max_loss_fraction", Float, nullable=False),
     Column("state", String(16), nullable=False),
     Column("video_count", BigInteger, nullable=False, server_default=text("0")),
@@ -131,9 +133,14 @@ video_texts = Table(
 
 # 1- to 3-grams of video_texts.folded, one row a video under its pk: only membership is asked, so neither positions
 # (detail) nor lengths (columnsize) nor the text itself (content) are stored.
-VIDEO_GRAMS_DDL = (
-    "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
+event.listen(
+    video_texts,
+    "after_create",
+    DDL(
+        "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
+    ).execute_if(dialect="sqlite"),
 )
+video_grams = table("video_grams", column("rowid"), column("grams"))
 
 rejects = Table(
     "rejects",
@@ -156,7 +163,7 @@ ledger = Table(
     catalogue,
     Column("job_id", String(36), primary_key=True),
     Column("path_bytes", LargeBinary, primary_key=True),
-    Column("outcome", String(16), primary_key=True),
+    Column("outcome", String(16), nullable=False),
     Column("folder_pk", BigInteger),
     Column("count", BigInteger, nullable=False, server_default=text("1")),
     Column("code", String(32)),
@@ -184,7 +191,7 @@ changes = Table(
     Column("path", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("at", BigInteger, nullable=False),
-    sqlite_autoincrement=True,
+    sqlite_autoincrement=True,  # a number once given is never given again
 )
 
 # The fence: a copy of who may write for a job, checked by every batch in its own transaction.

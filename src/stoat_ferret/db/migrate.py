@@ -1,0 +1,48 @@
+"""Brings a database to the present schema: Alembic, one line of versions for each of the two databases."""
+
+from importlib.resources import files
+from typing import Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from stoat_ferret.db.engine import Database
+from stoat_ferret.errors import StorageError
+
+Tree = Literal["library", "jobs"]
+
+
+def upgrade(database: Database, tree: Tree) -> None:
+    """Create or upgrade the schema; does nothing, quickly, where it is current.
+
+    Raises:
+        StorageError: the database was written by a newer version of this program, or cannot be written.
+    """
+    config = _config(tree)
+    script = ScriptDirectory.from_config(config)
+    with database.read() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present == script.get_current_head():
+        return
+    if present is not None and present not in {revision.revision for revision in script.walk_revisions()}:
+        msg = (
+            f"The database {database.name} was written by a newer version of stoat-ferret (schema {present}). "
+            "Update stoat-ferret, or use another data directory."
+        )
+        raise StorageError(msg)
+    # Two processes may start at once: the write lock makes the second one wait, and then find nothing to do.
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _config(tree: Tree) -> Config:
+    config = Config()
+    location = files("stoat_ferret.db") / "migrations"
+    config.set_main_option("script_location", str(location))
+    config.set_main_option("version_locations", str(location / tree))
+    config.set_main_option("path_separator", "os")
+    config.attributes["tree"] = tree
+    return config
