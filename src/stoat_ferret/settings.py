@@ -10,10 +10,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stoat_ferret.errors import ConfigurationError
 
-DEFAULT_VIDEO_EXTENSIONS = (
-    "3g2 3gp amv asf avi bik divx dv f4v flv gxf h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 mpe "
-    "mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb smk ts vob vvc webm wmv wtv y4m"
-).split()
+DEFAULT_VIDEO_EXTENSIONS = tuple(
+    "3g2 3gp amv asf avi bik divx dv f4v flv gxf h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 "
+    "mpe mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb smk ts vob vvc webm wmv wtv y4m".split()
+)
 
 # Environment values of these fields reach the validators below as they are, instead of being read as JSON.
 SplitOnSeparator = NoDecode
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         (), description="Names besides the loopback ones that a request's Host header may carry."
     )
     video_extensions: Annotated[tuple[str, ...], SplitOnSeparator] = Field(
-        tuple(DEFAULT_VIDEO_EXTENSIONS), description="Name endings, without the dot, of files that are examined."
+        DEFAULT_VIDEO_EXTENSIONS, description="Name endings, without the dot, of files that are examined."
     )
     probe_workers: int = Field(
         default_factory=lambda: min(8, os.cpu_count() or 2), ge=1, le=64, description="Processes that examine files."

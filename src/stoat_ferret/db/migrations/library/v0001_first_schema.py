@@ -23,6 +23,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "scan_costs",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("bytes_read", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_scan_costs")),
+    )
+    op.create_table(
         "gone",
         sa.Column("job_id", sa.String(length=36), nullable=False),
         sa.Column("video_pk", sa.BigInteger(), nullable=False),
@@ -74,7 +81,6 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=True),
         sa.Column("unchanged_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("reject_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("seen_job_id", sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(
             ["library_id"], ["libraries.id"], name=op.f("fk_folders_library_id"), ondelete="CASCADE"
         ),

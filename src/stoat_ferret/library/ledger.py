@@ -1,0 +1,98 @@
+"""The ledger: what each job did to each path. Unchanged files are counted, one row a folder."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from stoat_ferret import cursors
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.tables import ledger, scan_costs
+from stoat_ferret.errors import InvalidCursorError
+from stoat_ferret.library.models import LedgerRow, Outcome
+
+STORED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED)
+"""Outcomes after which the file, if it is met again by the same job, is found unchanged."""
+
+
+def record(connection: Connection, job_id: str, rows: Sequence[tuple[int | None, LedgerRow]]) -> None:
+    """Write rows, each with the folder it lies in; a later row about the same path replaces the earlier one."""
+    if rows:
+        values = [{"job_id": job_id, "folder_pk": folder_pk, **asdict(row)} for folder_pk, row in rows]
+        statement = insert(ledger)
+        changed = {name: statement.excluded[name] for name in ("folder_pk", *LedgerRow.__dataclass_fields__)}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["job_id", "path_bytes"], set_=changed), values
+        )
+
+
+def add_cost(connection: Connection, job_id: str, bytes_read: int, seconds: float) -> None:
+    """Add to what the job has cost, over all its attempts."""
+    statement = insert(scan_costs).values(job_id=job_id, bytes_read=bytes_read, seconds=seconds)
+    changed = {
+        "bytes_read": scan_costs.c.bytes_read + statement.excluded.bytes_read,
+        "seconds": scan_costs.c.seconds + statement.excluded.seconds,
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=changed))
+
+
+def costs(database: Database, job_id: str) -> tuple[int, float]:
+    """Give the bytes read and the seconds taken by a job so far."""
+    query = select(scan_costs.c.bytes_read, scan_costs.c.seconds).where(scan_costs.c.job_id == job_id)
+    with database.read() as connection:
+        row = connection.execute(query).first()
+    return (0, 0.0) if row is None else (row[0], row[1])
+
+
+def stored_paths(database: Database, job_id: str, folder_pk: int) -> set[bytes]:
+    """Give the paths directly in a folder that this job has stored, in this attempt or an earlier one."""
+    query = select(ledger.c.path_bytes).where(
+        ledger.c.job_id == job_id, ledger.c.folder_pk == folder_pk, ledger.c.outcome.in_(STORED)
+    )
+    with database.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
+def totals(database: Database, job_id: str) -> dict[Outcome, int]:
+    """Count the job's files by outcome; every outcome has a number."""
+    query = select(ledger.c.outcome, func.sum(ledger.c.count)).where(ledger.c.job_id == job_id)
+    with database.read() as connection:
+        rows = connection.execute(query.group_by(ledger.c.outcome)).all()
+    found = {outcome: int(count) for outcome, count in rows}
+    return {outcome: found.get(outcome, 0) for outcome in Outcome}
+
+
+def failures(database: Database, job_id: str, limit: int) -> list[LedgerRow]:
+    """Give the first failed paths, by path."""
+    return page(database, job_id, outcome=Outcome.FAILED, cursor=None, limit=limit)[0]
+
+
+def page(
+    database: Database, job_id: str, *, outcome: Outcome | None, cursor: str | None, limit: int
+) -> tuple[list[LedgerRow], str | None]:
+    """Give some of a job's rows by path, and the cursor of the rest.
+
+    Raises:
+        InvalidCursorError: the cursor belongs to another job or filter.
+    """
+    about = [job_id, outcome]
+    query = select(ledger).where(ledger.c.job_id == job_id).order_by(ledger.c.path_bytes).limit(limit + 1)
+    if outcome is not None:
+        query = query.where(ledger.c.outcome == outcome)
+    if cursor is not None:
+        try:
+            query = query.where(ledger.c.path_bytes > bytes.fromhex(cursors.decode(cursor, about)[0]))
+        except (ValueError, TypeError, IndexError) as error:
+            raise InvalidCursorError from error
+    with database.read() as connection:
+        rows = connection.execute(query).mappings().all()
+    found = [_row(row) for row in rows[:limit]]
+    more = cursors.encode(about, [found[-1].path_bytes.hex()]) if len(rows) > limit else None
+    return found, more
+
+
+def _row(row: Any) -> LedgerRow:
+    values = {name: row[name] for name in LedgerRow.__dataclass_fields__}
+    return LedgerRow(**{**values, "outcome": Outcome(row["outcome"])})

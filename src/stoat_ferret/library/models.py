@@ -1,0 +1,163 @@
+"""What the catalogue holds, as plain data. Times are microseconds since 1970 UTC unless a name says otherwise."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+VideoState = Literal["available", "missing", "broken"]
+LibraryState = Literal["online", "offline"]
+
+
+class Outcome(StrEnum):
+    """What a scan did about one file."""
+
+    NEW = "new"
+    UPDATED = "updated"
+    MOVED = "moved"
+    RESTORED = "restored"
+    UNCHANGED = "unchanged"
+    MISSING = "missing"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FileKey:
+    """What tells, without opening it, whether a file is still the one that was examined."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+    def same_file(self, other: "FileKey") -> bool:
+        """True where nothing suggests a change. The device number is left out: it changes with every remount."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """A folder that is kept catalogued, with everything below it that no inner library owns."""
+
+    id: str
+    name: str
+    path_bytes: bytes
+    state: LibraryState
+    max_loss_fraction: float
+    video_count: int
+    """All entries, missing ones included."""
+    created_at: int
+    last_scan_job_id: str | None = None
+    last_scan_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """One file of the catalogue. Units and meanings of the media facts are those of `media.info.MediaInfo`."""
+
+    id: str
+    library_id: str
+    path_bytes: bytes
+    filename: str
+    size: int
+    modified_at: int
+    added_at: int
+    updated_at: int
+    state: VideoState
+    missing_since: int | None
+    title: str | None
+    duration: float | None
+    container: str | None
+    width: int | None
+    height: int | None
+    rotation: int | None
+    display_width: int | None
+    display_height: int | None
+    video_codec: str | None
+    video_profile: str | None
+    pixel_format: str | None
+    frame_rate: str | None
+    frame_rate_float: float | None
+    vfr: bool | None
+    bit_rate: int | None
+    hdr: str | None
+    audio_codec: str | None
+    audio_channels: int | None
+    created_at_in_camera: int | None
+    fingerprint: str | None
+    content_id: str | None
+    probe_level: str
+    probe_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoDetail:
+    """A video with all that was found in its headers."""
+
+    video: Video
+    streams: list[dict[str, Any]]
+    chapters: list[dict[str, Any]]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some videos in the order asked for."""
+
+    videos: tuple[Video, ...]
+    next_cursor: str | None
+    """None at the end."""
+    total: int
+    """All matches, or a bound that was reached while counting them."""
+    total_is_lower_bound: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """What the catalogue knows of one path: a video, or a file that was examined and is none."""
+
+    path: bytes
+    key: FileKey
+    video_pk: int | None = None
+    video_id: str | None = None
+    state: VideoState | None = None
+    reject_outcome: Outcome | None = None
+    """Set where the file, as it is, was found not to be a usable video: failed or skipped."""
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFolder:
+    """What the catalogue knows of one folder."""
+
+    pk: int
+    path: bytes
+    digest: bytes | None
+    unchanged_count: int
+    reject_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One line of the change feed."""
+
+    seq: int
+    kind: str
+    video_id: str
+    path_bytes: bytes
+    state: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """What a job did to one path; for unchanged files one row a folder, with their count."""
+
+    path_bytes: bytes
+    outcome: Outcome
+    at: int
+    count: int = 1
+    code: str | None = None
+    reason: str | None = None
+    video_id: str | None = None

@@ -1,0 +1,269 @@
+"""Reads and small changes of the catalogue: libraries, one video, what is known of a folder."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from uuid_utils.compat import uuid7
+
+from stoat_ferret import paths
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.tables import folders, libraries, rejects, video_details, videos
+from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
+from stoat_ferret.library import changes, grams
+from stoat_ferret.library.models import (
+    FileKey,
+    KnownFile,
+    KnownFolder,
+    Library,
+    LibraryState,
+    Outcome,
+    Video,
+    VideoDetail,
+)
+
+VIDEO_COLUMNS = [videos.c[name] for name in Video.__dataclass_fields__]
+ROWS_A_STEP = 1_000
+"""How many rows are taken or changed at a time where there may be a million."""
+
+
+def now_us() -> int:
+    """The present time in microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+def video_from_row(row: RowMapping) -> Video:
+    """Build a Video from a row that has (at least) VIDEO_COLUMNS."""
+    return Video(**{name: row[name] for name in Video.__dataclass_fields__})
+
+
+def below(column: ColumnElement[bytes], folder: bytes) -> ColumnElement[bool]:
+    """SQL: the path in `column` lies anywhere under `folder`. A range, so that an index serves it."""
+    prefix = folder.rstrip(b"/") + b"/"
+    return and_(column > prefix, column < prefix[:-1] + b"0")  # "0" follows "/" in ASCII
+
+
+class LibraryRepository:
+    """The catalogue in one database. Reads take a connection of their own; safe from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # Libraries
+
+    def libraries(self) -> list[Library]:
+        """Give every library, by path."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(libraries).order_by(libraries.c.path_bytes)).mappings()
+            return [_library_from_row(row) for row in rows]
+
+    def library(self, library_id: str) -> Library:
+        """Give one library.
+
+        Raises:
+            LibraryNotFoundError: there is none with this id.
+        """
+        with self.database.read() as connection:
+            row = connection.execute(select(libraries).where(libraries.c.id == library_id)).mappings().first()
+        if row is None:
+            raise LibraryNotFoundError(f"There is no library with the id {library_id}.")
+        return _library_from_row(row)
+
+    def covering_library(self, path: bytes) -> Library | None:
+        """Give the innermost library that `path` lies in, if any."""
+        candidates = [library for library in self.libraries() if paths.is_below(path, library.path_bytes)]
+        return max(candidates, key=lambda library: len(library.path_bytes), default=None)
+
+    @staticmethod
+    def add_library(connection: Connection, path: bytes, max_loss_fraction: float) -> Library:
+        """Make a library of a folder, or give the one that is there."""
+        row = connection.execute(select(libraries).where(libraries.c.path_bytes == path)).mappings().first()
+        if row is None:
+            shown = paths.display(path)
+            values = {
+                "id": str(uuid7()),
+                "name": shown.rstrip("/").rpartition("/")[2] or shown,
+                "path_bytes": path,
+                "path": shown,
+                "max_loss_fraction": max_loss_fraction,
+                "state": "online",
+                "created_at": now_us(),
+            }
+            row = connection.execute(insert(libraries).values(values).returning(libraries)).mappings().one()
+        return _library_from_row(row)
+
+    @staticmethod
+    def set_library_state(connection: Connection, library_id: str, state: LibraryState) -> None:
+        """Record whether the library's folder could be reached."""
+        connection.execute(update(libraries).where(libraries.c.id == library_id).values(state=state))
+
+    @staticmethod
+    def record_scan(connection: Connection, library_id: str, job_id: str) -> None:
+        """Record that a scan of the library was finished."""
+        values = {"last_scan_job_id": job_id, "last_scan_at": now_us(), "state": "online"}
+        connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
+
+    # Videos
+
+    def video(self, video_id: str) -> Video:
+        """Give one video.
+
+        Raises:
+            VideoNotFoundError: there is none with this id.
+        """
+        with self.database.read() as connection:
+            return video_from_row(_video_row(connection, video_id))
+
+    def video_detail(self, video_id: str) -> VideoDetail:
+        """Give one video with its streams, chapters and tags.
+
+        Raises:
+            VideoNotFoundError: there is none with this id.
+        """
+        with self.database.read() as connection:
+            row = _video_row(connection, video_id)
+            found = connection.execute(select(video_details).where(video_details.c.video_pk == row["pk"])).one()
+        return VideoDetail(video=video_from_row(row), streams=found.streams, chapters=found.chapters, tags=found.tags)
+
+    def delete_video(self, video_id: str) -> None:
+        """Forget one entry; the file is not touched, and the next scan finds it as a new one.
+
+        Raises:
+            VideoNotFoundError: there is none with this id.
+        """
+        with self.database.write() as connection:
+            row = _video_row(connection, video_id)
+            grams.remove(connection, [row["pk"]])
+            connection.execute(delete(videos).where(videos.c.pk == row["pk"]))
+            # Without the digest, the next scan compares the folder file by file and sees that one is not known.
+            connection.execute(update(folders).where(folders.c.pk == row["folder_pk"]).values(digest=None))
+            count = libraries.c.video_count - 1
+            connection.execute(update(libraries).where(libraries.c.id == row["library_id"]).values(video_count=count))
+            changes.append(connection, [("removed", video_id, row["path_bytes"], row["state"])], now_us())
+
+    # What a scan asks
+
+    def count_known(self, library_id: str, folder: bytes, *, recursive: bool) -> int:
+        """Count the files (videos that are not missing, and remembered others) known under a folder of a library."""
+        place = (
+            or_(folders.c.path_bytes == folder, below(folders.c.path_bytes, folder))
+            if recursive
+            else (folders.c.path_bytes == folder)
+        )
+        where = and_(folders.c.library_id == library_id, place)
+        present = select(func.count()).select_from(videos.join(folders, videos.c.folder_pk == folders.c.pk))
+        others = select(func.count()).select_from(rejects.join(folders, rejects.c.folder_pk == folders.c.pk))
+        with self.database.read() as connection:
+            count = connection.execute(present.where(where, videos.c.state != "missing")).scalar_one()
+            return count + connection.execute(others.where(where)).scalar_one()
+
+    def count_present(self, library_id: str) -> int:
+        """Count the library's videos that are not missing."""
+        where = and_(videos.c.library_id == library_id, videos.c.state != "missing")
+        with self.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(videos).where(where)).scalar_one()
+
+    def folder(self, path: bytes) -> KnownFolder | None:
+        """Give what is known of one folder, or None if it was never listed."""
+        with self.database.read() as connection:
+            row = connection.execute(select(folders).where(folders.c.path_bytes == path)).mappings().first()
+        return None if row is None else _folder_from_row(row)
+
+    def folders_below(self, library_id: str, folder: bytes) -> Iterator[KnownFolder]:
+        """Give the library's folders at and under a path, by path, a step at a time."""
+        last = b""
+        while True:
+            query = (
+                select(folders)
+                .where(folders.c.library_id == library_id, folders.c.path_bytes > last)
+                .where(or_(folders.c.path_bytes == folder, below(folders.c.path_bytes, folder)))
+                .order_by(folders.c.path_bytes)
+                .limit(ROWS_A_STEP)
+            )
+            with self.database.read() as connection:
+                rows = connection.execute(query).mappings().all()
+            yield from map(_folder_from_row, rows)
+            if len(rows) < ROWS_A_STEP:
+                return
+            last = rows[-1]["path_bytes"]
+
+    def files_in(self, folder_pk: int) -> dict[bytes, KnownFile]:
+        """Give all that is known directly in one folder, by path."""
+        columns = [videos.c[name] for name in ("path_bytes", "size", "mtime_ns", "inode", "device")]
+        known_videos = select(*columns, videos.c.pk, videos.c.id, videos.c.state, videos.c.probe_error)
+        with self.database.read() as connection:
+            rows = connection.execute(known_videos.where(videos.c.folder_pk == folder_pk)).all()
+            found = {row.path_bytes: _known_video(row) for row in rows}
+            for row in connection.execute(select(rejects).where(rejects.c.folder_pk == folder_pk)):
+                found[row.path_bytes] = KnownFile(
+                    path=row.path_bytes,
+                    key=_key_from_row(row),
+                    reject_outcome=Outcome(row.outcome),
+                    code=row.code,
+                    reason=row.reason,
+                )
+        return found
+
+    def rejected_in(self, folder_pk: int) -> list[KnownFile]:
+        """Give the files directly in one folder that were found not to be usable videos, broken ones included."""
+        return [known for known in self.files_in(folder_pk).values() if known.reject_outcome is not None]
+
+
+def steps(items: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Cut a long list of keys into pieces that fit one statement."""
+    for start in range(0, len(items), ROWS_A_STEP):
+        yield items[start : start + ROWS_A_STEP]
+
+
+def _video_row(connection: Connection, video_id: str) -> RowMapping:
+    columns = [*VIDEO_COLUMNS, videos.c.pk, videos.c.folder_pk]
+    row = connection.execute(select(*columns).where(videos.c.id == literal(video_id))).mappings().first()
+    if row is None:
+        raise VideoNotFoundError(f"There is no video with the id {video_id}.")
+    return row
+
+
+def _library_from_row(row: RowMapping) -> Library:
+    return Library(**{name: row[name] for name in Library.__dataclass_fields__})
+
+
+def _folder_from_row(row: RowMapping) -> KnownFolder:
+    return KnownFolder(
+        pk=row["pk"],
+        path=row["path_bytes"],
+        digest=row["digest"],
+        unchanged_count=row["unchanged_count"],
+        reject_count=row["reject_count"],
+    )
+
+
+def _key_from_row(row: Row[*tuple[Any, ...]]) -> FileKey:
+    return FileKey(row.size, row.mtime_ns, row.inode, row.device)
+
+
+def _known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
+    broken = row.state == "broken"
+    return KnownFile(
+        path=row.path_bytes,
+        key=_key_from_row(row),
+        video_pk=row.pk,
+        video_id=row.id,
+        state=row.state,
+        reject_outcome=Outcome.FAILED if broken else None,
+        code="BROKEN" if broken else None,
+        reason=row.probe_error if broken else None,
+    )

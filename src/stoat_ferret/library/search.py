@@ -1,0 +1,119 @@
+"""Pages of videos: in any order, from any place on, all of them or those that a query finds."""
+
+from typing import Any, Literal, get_args
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, tuple_
+from sqlalchemy.sql import Select
+
+from stoat_ferret import cursors
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.tables import libraries, video_grams, video_texts, videos
+from stoat_ferret.errors import InvalidCursorError, InvalidQueryError
+from stoat_ferret.library.models import Page
+from stoat_ferret.library.repository import VIDEO_COLUMNS, video_from_row
+from stoat_ferret.library.text import query_grams, split_query
+
+SortField = Literal["name", "added", "modified", "duration", "size"]
+SORT_FIELDS: tuple[str, ...] = get_args(SortField)
+DEFAULT_SORT = "-added"
+SORT_COLUMNS = {
+    "name": videos.c.filename,
+    "added": videos.c.added_at,
+    "modified": videos.c.modified_at,
+    "duration": videos.c.duration,
+    "size": videos.c.size,
+}
+COUNT_LIMIT = 10_000
+"""Matches of a filter are counted exactly up to here."""
+
+MAX_TERMS = 16
+MAX_GRAMS_A_TERM = 24
+
+
+def find(
+    database: Database,
+    *,
+    query: str | None = None,
+    sort: str = DEFAULT_SORT,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """Give one page of the videos whose name, path, title or tags hold every word and quoted phrase of `query`.
+
+    Order: (value is null), value, id; with `-` before the sort field all three are turned round except that nulls
+    stay last.
+
+    Raises:
+        InvalidQueryError: the sort field is not known, or the query has nothing in it to look for.
+        InvalidCursorError: the cursor belongs to another query or order.
+    """
+    column, descending = _order(sort)
+    condition = None if query is None else _matches(query)
+    page = select(*VIDEO_COLUMNS)
+    if condition is not None:
+        page = page.where(condition)
+    if cursor is not None:
+        page = page.where(_after(column, descending, cursors.decode(cursor, [query, sort])))
+    page = _ordered(page, column, descending).limit(limit + 1)
+    with database.read() as connection:
+        rows = connection.execute(page).mappings().all()
+        total, bounded = _count(connection, condition)
+    found = tuple(video_from_row(row) for row in rows[:limit])
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        following = cursors.encode([query, sort], [last[column.name], last["id"]])
+    return Page(videos=found, next_cursor=following, total=total, total_is_lower_bound=bounded)
+
+
+def _order(sort: str) -> tuple[ColumnElement[Any], bool]:
+    field = sort.removeprefix("-")
+    if field not in SORT_COLUMNS:
+        msg = f"Cannot sort by {field!r}. Use one of {', '.join(SORT_FIELDS)}, with a leading - for descending order."
+        raise InvalidQueryError(msg)
+    return SORT_COLUMNS[field], sort.startswith("-")
+
+
+def _ordered(query: Select[Any], column: ColumnElement[Any], descending: bool) -> Select[Any]:
+    value, tie = (column.desc(), videos.c.id.desc()) if descending else (column.asc(), videos.c.id.asc())
+    if not column.nullable:
+        return query.order_by(value, tie)
+    return query.order_by(column.is_(None), value, tie)
+
+
+def _after(column: ColumnElement[Any], descending: bool, position: list[Any]) -> ColumnElement[bool]:
+    try:
+        value, video_id = position
+    except ValueError as error:
+        raise InvalidCursorError from error
+    tie = videos.c.id < video_id if descending else videos.c.id > video_id
+    if value is None:
+        return and_(column.is_(None), tie)
+    here, there = tuple_(column, videos.c.id), tuple_(value, video_id)
+    beyond = here < there if descending else here > there
+    # The nulls follow all values, whichever way the values are sorted.
+    return or_(beyond, column.is_(None)) if column.nullable else beyond
+
+
+def _matches(query: str) -> ColumnElement[bool]:
+    terms = split_query(query)
+    if not terms:
+        raise InvalidQueryError(f"The query {query[:60]!r} has nothing to search for. Give at least one letter.")
+    if len(terms) > MAX_TERMS:
+        raise InvalidQueryError(f"The query has {len(terms)} words; at most {MAX_TERMS} are searched for at once.")
+    words = sorted({gram for term in terms for gram in query_grams(term)[:MAX_GRAMS_A_TERM]})
+    match = text("video_grams MATCH :words").bindparams(words=" AND ".join(f'"{word}"' for word in words))
+    candidates = select(video_grams.c.rowid).select_from(video_grams).where(match)
+    # Grams may lie apart, or in different lines; the text decides.
+    confirmed = select(video_texts.c.video_pk).where(
+        video_texts.c.video_pk.in_(candidates), *(func.instr(video_texts.c.folded, term) > 0 for term in terms)
+    )
+    return videos.c.pk.in_(confirmed)
+
+
+def _count(connection: Connection, condition: ColumnElement[bool] | None) -> tuple[int, bool]:
+    if condition is None:
+        return int(connection.execute(select(func.coalesce(func.sum(libraries.c.video_count), 0))).scalar_one()), False
+    some = select(videos.c.pk).where(condition).limit(COUNT_LIMIT + 1).subquery()
+    count = connection.execute(select(func.count()).select_from(some)).scalar_one()
+    return min(count, COUNT_LIMIT), count > COUNT_LIMIT

@@ -1,0 +1,64 @@
+"""How text is folded and cut into grams for searching: one definition, whatever the database."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from stoat_ferret.paths import display
+
+MAX_TAG_CHARACTERS = 4_000
+"""Per file, of all tags together; some encoders write whole project files into a comment."""
+
+GRAM_LENGTHS = (1, 2, 3)
+
+
+def fold(text: str) -> str:
+    """Drop the differences that a person searching does not care about: case, accents, width.
+
+    Compatibility decomposition, marks removed, case folded (Unicode Standard, sections 3.11 and 3.13), until nothing
+    changes any more: a case fold may itself give letters with marks.
+    """
+    while True:
+        decomposed = unicodedata.normalize("NFKD", text)
+        folded = "".join(c for c in decomposed if not unicodedata.category(c).startswith("M")).casefold()
+        if folded == text:
+            return folded
+        text = folded
+
+
+def searchable_text(path: bytes, title: str | None, tags: dict[str, str]) -> str:
+    """Give the folded text that a video is found by: a line for its path, its title and each of its tags."""
+    words = "\n".join(tags.values())[:MAX_TAG_CHARACTERS]
+    return fold("\n".join(part for part in (display(path), title, words) if part))
+
+
+def grams(folded: str) -> set[str]:
+    """Give every run of one to three characters within a line, each encoded as a word of hexadecimal digits.
+
+    The encoding keeps any tokenizer from dropping or splitting spaces, punctuation and ideographs. UTF-8 delimits
+    itself, so different runs give different words.
+    """
+    found: set[str] = set()
+    for line in set(folded.split("\n")):
+        for length in GRAM_LENGTHS:
+            found.update(line[i : i + length] for i in range(len(line) - length + 1))
+    return {_encode(gram) for gram in found}
+
+
+def query_grams(term: str) -> list[str]:
+    """Give the grams that every text containing the folded `term` has: the longest ones, as they are the rarest."""
+    length = min(len(term), GRAM_LENGTHS[-1])
+    return sorted({_encode(term[i : i + length]) for i in range(len(term) - length + 1)})
+
+
+def split_query(query: str) -> list[str]:
+    """Give the folded words and quoted phrases of a query; an unclosed quote reaches to the end."""
+    terms: list[str] = []
+    for number, part in enumerate(query.split('"')):
+        pieces: Iterable[str] = [part] if number % 2 else part.split()
+        # A line break separates fields in the indexed text, so a phrase cannot hold one.
+        terms += [term for piece in pieces for term in fold(piece).split("\n") if term.strip()]
+    return list(dict.fromkeys(terms))
+
+
+def _encode(gram: str) -> str:
+    return gram.encode("utf-8", "surrogatepass").hex()
