@@ -62,6 +62,7 @@ folders = Table(
     Column("digest", LargeBinary),  # null: compare file by file
     Column("unchanged_count", BigInteger, nullable=False, server_default=text("0")),  # of the listing with that digest
     Column("reject_count", BigInteger, nullable=False, server_default=text("0")),  # likewise
+    Column("seen_job_id", String(36)),  # the last scan that listed it completely
 )
 
 videos = Table(
@@ -135,7 +136,7 @@ video_texts = Table(
 event.listen(
     video_texts,
     "after_create",
-    DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy left its constructor without annotations
+    DDL(
         "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
     ).execute_if(dialect="sqlite"),
 )
@@ -170,15 +171,6 @@ ledger = Table(
     Column("video_id", String(36)),
     Column("at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
-)
-
-# What a scan cost, over all its attempts.
-scan_costs = Table(
-    "scan_costs",
-    catalogue,
-    Column("job_id", String(36), primary_key=True),
-    Column("bytes_read", BigInteger, nullable=False),
-    Column("seconds", Float, nullable=False),
 )
 
 gone = Table(
@@ -245,9 +237,8 @@ jobs = Table(
         "type",
         "key",
         unique=True,
-        # A job that went back to the queue is never joined: what it did before may lie behind what is asked now.
-        sqlite_where=text("status = 'pending' AND attempt = 0"),
-        postgresql_where=text("status = 'pending' AND attempt = 0"),
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
     ),
     Index(
         "uq_jobs_running_exclusive_key",
