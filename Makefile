@@ -1,0 +1,62 @@
+# Everything starts here: `make` lists what there is. Needs Python 3.11 or newer and make, nothing else;
+# whatever is longer than a line or two lives in tools/.
+
+PYTHON ?=
+DIR =
+PORT = 8765
+UPGRADE =
+export PYTHON DIR PORT
+
+# Present parts of the tree, for the tools that refuse a folder that is not there.
+SOURCES = $(wildcard src tests tools benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix bench docs lock clean distclean venv venv-dev
+
+help: ## list these targets
+	@echo "stoat-ferret: a video library you can script"
+	@echo
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  make run DIR=~/Videos PORT=8765    serve your own folder"
+	@echo "  make test PYTHON=python3.13        with a certain Python (remakes .venv)"
+
+run: venv ## serve demo clips, or the folder DIR, on port PORT
+	@tools/run.sh
+
+test: venv-dev ## run all tests; branch coverage must reach 95 %
+	@tools/test.sh
+
+check: venv-dev ## lint, formatting, types, import directions (seconds)
+	.venv/bin/ruff check --quiet .
+	.venv/bin/ruff format --check --quiet .
+	.venv/bin/mypy --no-error-summary $(SOURCES)
+	.venv/bin/lint-imports
+
+fix: venv-dev ## repair what lint and formatting can repair by themselves
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: venv-dev ## run every benchmark
+	@tools/bench.sh
+
+docs: venv-dev ## write docs/reference anew from the code
+	@if [ -e tools/make_reference.py ]; then .venv/bin/python tools/make_reference.py; \
+	else echo "There is no reference to write yet."; fi
+
+lock: venv-dev ## pin the dependencies anew (UPGRADE=1: the newest of everything)
+	@tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## remove caches, measurements and the demo; keep .venv
+	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf build dist demo-footage demo-data
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf .venv
+
+venv:
+	@tools/venv.sh run
+
+venv-dev:
+	@tools/venv.sh dev

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Run every test on two processes and hold branch coverage, child processes included, to its floor. See `make test`.
+set -eu
+cd "$(dirname "$0")/.."
+
+# Debian's package for a program that tests drive, installed where that needs no question; else the tests are left out.
+have_program() {
+    command -v "$1" >/dev/null 2>&1 && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "Installing $1, which tests need"
+        {
+            DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+                DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1"
+        } >/dev/null || echo "$1 could not be installed, for the reason above." >&2
+    fi
+    command -v "$1" >/dev/null 2>&1
+}
+
+set --
+if ! have_program chromium; then
+    left_out="Left out: the tests marked 'browser', because there is no chromium here. Install Debian's package chromium to run them."
+    echo "$left_out" >&2
+    set -- -m "not browser"
+fi
+
+# `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
+# pytest-xdist starts and into every server and worker that these start. Each writes a file of its own; combine joins them.
+rm -f .coverage .coverage.*
+.venv/bin/coverage run -m pytest -n 2 "$@"
+.venv/bin/coverage combine --quiet
+.venv/bin/coverage report --fail-under=95
+[ -z "${left_out:-}" ] || echo "$left_out" >&2
