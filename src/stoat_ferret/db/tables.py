@@ -62,7 +62,6 @@ folders = Table(
     Column("digest", LargeBinary),  # null: compare file by file
     Column("unchanged_count", BigInteger, nullable=False, server_default=text("0")),  # of the listing with that digest
     Column("reject_count", BigInteger, nullable=False, server_default=text("0")),  # likewise
-    Column("seen_job_id", String(36)),  # the last scan that listed it completely
 )
 
 videos = Table(
@@ -171,6 +170,15 @@ ledger = Table(
     Column("video_id", String(36)),
     Column("at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# What a scan cost, over all its attempts.
+scan_costs = Table(
+    "scan_costs",
+    catalogue,
+    Column("job_id", String(36), primary_key=True),
+    Column("bytes_read", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
 )
 
 gone = Table(

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 from uuid_utils.compat import uuid7
 
@@ -13,7 +13,7 @@ from stoat_ferret import paths
 from stoat_ferret.db.tables import folders, gone, libraries, rejects, video_details, videos
 from stoat_ferret.library import changes, grams, ledger
 from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, LedgerRow, Outcome
-from stoat_ferret.library.repository import now_us, steps
+from stoat_ferret.library.repository import ROWS_A_STEP, now_us, steps
 from stoat_ferret.library.text import searchable_text
 from stoat_ferret.media.info import MediaInfo
 
@@ -37,7 +37,7 @@ class FileResult:
     code: str | None = None
     reason: str | None = None
     remember: bool = True
-    """False where a failure may pass, or nothing is to be stored besides the ledger's row."""
+    """False where nothing is to be stored besides the ledger's row: a failure that may pass, or is known already."""
     bytes_read: int = 0
 
 
@@ -64,12 +64,14 @@ class FolderBatch:
     closing: FolderClosing | None = None
 
 
-def apply(connection: Connection, job_id: str, batches: Sequence[FolderBatch], *, dry_run: bool = False) -> None:
-    """Store results. In a dry run only the ledger is written."""
+def apply(
+    connection: Connection, job_id: str, batches: Sequence[FolderBatch], *, dry_run: bool = False
+) -> dict[bytes, int]:
+    """Store results; gives the folders' keys by path. In a dry run only the ledger is written, and {} is given."""
     now = now_us()
     if dry_run:
         _record(connection, job_id, [(batch.known.pk if batch.known else None, batch) for batch in batches], {}, now)
-        return
+        return {}
     pks = _ensure_folders(connection, batches)
     entries: list[changes.Entry] = []
     ids = _store_videos(
@@ -81,6 +83,7 @@ def apply(connection: Connection, job_id: str, batches: Sequence[FolderBatch], *
     _close_folders(connection, job_id, [(pks[batch.path], batch.closing) for batch in batches if batch.closing])
     changes.append(connection, entries, now)
     _record(connection, job_id, [(pks[batch.path], batch) for batch in batches], ids, now)
+    return pks
 
 
 def _only_restored(result: FileResult) -> bool:
@@ -240,16 +243,25 @@ def _restore(
     connection: Connection, results: Sequence[FileResult], entries: list[changes.Entry], now: int
 ) -> dict[bytes, str]:
     """Bring back missing videos whose files are there again, unchanged."""
-    present = _present(connection, [result.path for result in results])
+    if not results:
+        return {}
+    columns = (videos.c.path_bytes, videos.c.pk, videos.c.id, videos.c.probe_error)
+    wanted = [result.path for result in results]
+    present = connection.execute(select(*columns).where(videos.c.path_bytes.in_(wanted))).all()
     rows = [
-        {"video_pk": present[result.path][0], "state": "available", "missing_since": None, "updated_at": now}
-        for result in results
-        if result.path in present
+        {
+            "video_pk": row.pk,
+            "state": "available" if row.probe_error is None else "broken",
+            "missing_since": None,
+            "updated_at": now,
+        }
+        for row in present
     ]
     if rows:
         connection.execute(update(videos).where(videos.c.pk == bindparam("video_pk")), rows)
-        entries += [("restored", video_id, path, "available") for path, (_, video_id) in present.items()]
-    return {path: video_id for path, (_, video_id) in present.items()}
+        states = [row["state"] for row in rows]
+        entries += [("restored", row.id, row.path_bytes, state) for row, state in zip(present, states, strict=True)]
+    return {row.path_bytes: row.id for row in present}
 
 
 def _close_folders(connection: Connection, job_id: str, closings: Sequence[tuple[int, FolderClosing]]) -> None:
@@ -299,24 +311,60 @@ def _record(
     ledger.record(connection, job_id, rows)
 
 
-def mark_missing(connection: Connection, job_id: str, pks: Sequence[int], *, reason: str, dry_run: bool = False) -> int:
-    """Mark videos as missing since now; those that are already stay as they are. Gives how many were marked."""
-    now = now_us()
-    marked = 0
+def add_absent_folders(connection: Connection, job_id: str, pks: Sequence[int], *, dry_run: bool = False) -> None:
+    """Take all that is known in folders that are no longer there as gone; forget what was remembered about the rest."""
     for step in steps(pks):
-        columns = (videos.c.pk, videos.c.id, videos.c.path_bytes, videos.c.folder_pk)
-        rows = connection.execute(select(*columns).where(videos.c.pk.in_(step), videos.c.state != "missing")).all()
-        if not dry_run and rows:
-            values = {"state": "missing", "missing_since": now, "updated_at": now}
-            connection.execute(update(videos).where(videos.c.pk.in_([row.pk for row in rows])).values(values))
-            changes.append(connection, [("missing", row.id, row.path_bytes, "missing") for row in rows], now)
-        ledger_rows = [
-            (
-                row.folder_pk,
-                LedgerRow(path_bytes=row.path_bytes, outcome=Outcome.MISSING, at=now, reason=reason, video_id=row.id),
-            )
-            for row in rows
-        ]
-        ledger.record(connection, job_id, ledger_rows)
-        marked += len(rows)
-    return marked
+        lost = select(literal(job_id), videos.c.pk).where(videos.c.folder_pk.in_(step), videos.c.state != "missing")
+        connection.execute(insert(gone).from_select(["job_id", "video_pk"], lost).on_conflict_do_nothing())
+        if not dry_run:
+            connection.execute(delete(rejects).where(rejects.c.folder_pk.in_(step)))
+            connection.execute(update(folders).where(folders.c.pk.in_(step)).values(digest=None))
+
+
+def drop_empty_folders(connection: Connection, pks: Sequence[int]) -> None:
+    """Forget folders that are no longer there and of which no video is kept."""
+    for step in steps(pks):
+        kept = select(videos.c.folder_pk).where(videos.c.folder_pk.in_(step))
+        connection.execute(delete(folders).where(folders.c.pk.in_(step), folders.c.pk.not_in(kept)))
+
+
+def clear_gone(connection: Connection, job_id: str) -> None:
+    """Forget what was taken as gone, by this job."""
+    connection.execute(delete(gone).where(gone.c.job_id == job_id))
+
+
+def count_gone(connection: Connection, job_id: str) -> int:
+    """Count what was taken as gone by this job and is not marked missing yet."""
+    return connection.execute(select(func.count()).select_from(gone).where(gone.c.job_id == job_id)).scalar_one()
+
+
+def mark_missing(connection: Connection, job_id: str, *, dry_run: bool = False) -> int:
+    """Mark some of what is gone as missing since now; gives how many are done, 0 when none are left."""
+    now = now_us()
+    query = select(gone.c.video_pk).where(gone.c.job_id == job_id).limit(ROWS_A_STEP)
+    pks = connection.execute(query).scalars().all()
+    if not pks:
+        return 0
+    columns = (videos.c.pk, videos.c.id, videos.c.path_bytes, videos.c.folder_pk)
+    rows = connection.execute(select(*columns).where(videos.c.pk.in_(pks), videos.c.state != "missing")).all()
+    if not dry_run and rows:
+        values = {"state": "missing", "missing_since": now, "updated_at": now}
+        connection.execute(update(videos).where(videos.c.pk.in_([row.pk for row in rows])).values(values))
+        changes.append(connection, [("missing", row.id, row.path_bytes, "missing") for row in rows], now)
+    entries = [
+        (
+            row.folder_pk,
+            LedgerRow(
+                path_bytes=row.path_bytes,
+                outcome=Outcome.MISSING,
+                at=now,
+                code="GONE",
+                reason="The file is no longer there.",
+                video_id=row.id,
+            ),
+        )
+        for row in rows
+    ]
+    ledger.record(connection, job_id, entries)
+    connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks)))
+    return len(pks)

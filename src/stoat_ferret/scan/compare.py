@@ -1,0 +1,95 @@
+"""One folder's listing against what the catalogue knows of it: a pure function."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+import xxhash
+
+from stoat_ferret.library.models import KnownFile
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.walk import FileEntry, FolderListing, join
+
+PROBE_VERSION = 1
+"""Raise it when the probe learns to say more, so that the next scan looks at every file again."""
+
+MTIME_GRANULARITY_NS = 3_000_000_000
+"""FAT keeps times to 2 s: a file may change again within it and look the same. Such a folder gets no digest yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file that was listed, with what is known of it."""
+
+    path: bytes
+    entry: FileEntry
+    known: KnownFile | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderChanges:
+    """What a folder's listing means."""
+
+    probe: tuple[Seen, ...]
+    """New or changed: to be examined."""
+    restored: tuple[Seen, ...]
+    """Were missing, are there again as they were: nothing needs to be read."""
+    rejected: tuple[Seen, ...]
+    """Known to be no usable video, and unchanged since: reported again, not examined again."""
+    unchanged: int
+    newly_counted: int
+    """Of the unchanged ones, those that this job did not itself store earlier."""
+    gone: tuple[KnownFile, ...]
+
+
+def digest(listing: FolderListing, rules: Rules) -> bytes:
+    """Give 16 bytes that are equal exactly as long as the folder's files look the same under the same rules."""
+    state = xxhash.xxh3_128(rules.digest + PROBE_VERSION.to_bytes(4, "big"))
+    for entry in listing.files:
+        key = entry.key
+        state.update(b"%d:%b|%d|%d|%d\n" % (len(entry.name), entry.name, key.size, key.mtime_ns, key.inode))
+    return state.digest()
+
+
+def settled(listing: FolderListing, now_ns: int) -> bool:
+    """Tell whether every file is old enough for its times to prove that it was not changed since."""
+    return all(entry.key.mtime_ns < now_ns - MTIME_GRANULARITY_NS for entry in listing.files)
+
+
+def compare(
+    listing: FolderListing, known: Mapping[bytes, KnownFile], *, force: bool, done: Set[bytes] = frozenset()
+) -> FolderChanges:
+    """Sort a folder's files by what is to be done about them.
+
+    Args:
+        listing: the complete listing.
+        known: all that the catalogue has directly in the folder, by path, missing ones included.
+        force: examine again what is unchanged.
+        done: paths that this job has stored already, in an attempt that was cut off.
+    """
+    probe: list[Seen] = []
+    restored: list[Seen] = []
+    rejected: list[Seen] = []
+    unchanged = newly_counted = 0
+    present: set[bytes] = set()
+    for entry in listing.files:
+        path = join(listing.path, entry.name)
+        present.add(path)
+        seen = Seen(path, entry, known.get(path))
+        if seen.known is None or not seen.known.key.same_file(entry.key) or (force and path not in done):
+            probe.append(seen)
+        elif seen.known.reject_outcome is not None:
+            rejected.append(seen)
+        elif seen.known.state == "missing":
+            restored.append(seen)
+        else:
+            unchanged += 1
+            newly_counted += path not in done
+    gone = tuple(file for path, file in known.items() if path not in present and file.state != "missing")
+    return FolderChanges(
+        probe=tuple(probe),
+        restored=tuple(restored),
+        rejected=tuple(rejected),
+        unchanged=unchanged,
+        newly_counted=newly_counted,
+        gone=gone,
+    )

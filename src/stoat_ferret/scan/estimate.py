@@ -1,0 +1,44 @@
+"""How many files a scan will meet, as early as that can be said honestly."""
+
+import threading
+from types import TracebackType
+
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.scope import Target
+from stoat_ferret.scan.walk import count_files
+
+
+class Estimate:
+    """The total: what the catalogue knows of the place, or for a new place a count made beside the scan.
+
+    The count reads folders only, and only for a first scan: an unchanged tree is never listed twice.
+    """
+
+    def __init__(self, target: Target, rules: Rules, *, recursive: bool, known: int) -> None:
+        self._known = known
+        self._counted: int | None = None
+        self._stop = threading.Event()
+
+        def count() -> None:
+            self._counted = count_files(
+                target.start, rules, recursive=recursive, exclude=target.exclude, stop=self._stop
+            )
+
+        self._thread = threading.Thread(target=count, name="count", daemon=True) if not known else None
+
+    def __enter__(self) -> "Estimate":
+        if self._thread:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def total(self, listed: int) -> int | None:
+        """Give the number of files expected, at least the `listed` ones; None while it is not known."""
+        expected = self._known or self._counted
+        return None if expected is None else max(expected, listed)

@@ -1,0 +1,133 @@
+"""The probe stage: files go to the worker processes, outcomes come back, each to the folder it came from."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from stoat_ferret.errors import NoVideoStreamError
+from stoat_ferret.library.batch import FileResult, FolderBatch
+from stoat_ferret.library.models import FileKey, KnownFolder, Outcome
+from stoat_ferret.media.pool import ProbeOutcome, ProbePool, ProbeTask
+from stoat_ferret.scan.compare import FolderChanges, Seen
+
+LOW_WATER = 64
+"""With fewer files waiting than this, the next folder is compared, so that the processes never idle."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OpenFolder:
+    """A folder between its listing and the outcome of its last file."""
+
+    path: bytes
+    library_id: str
+    known: KnownFolder | None
+    digest: bytes | None
+    """To be stored once all is well; None where the next scan has to compare file by file."""
+    changes: FolderChanges
+    remaining: int
+    """Files without an outcome."""
+    usable: int = field(init=False)
+    """Files, besides the unchanged ones, that are videos."""
+    rejects: int = field(init=False)
+    """Files that are none and need not be looked at again until they change."""
+    batch: FolderBatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.usable, self.rejects = len(self.changes.restored), len(self.changes.rejected)
+        self.new_batch()
+
+    def new_batch(self) -> None:
+        """Start gathering anew, after what was gathered has been stored."""
+        self.batch = FolderBatch(path=self.path, library_id=self.library_id, known=self.known)
+
+
+class Examiner:
+    """Keeps the pool busy. One thread drives it."""
+
+    def __init__(self, pool: ProbePool) -> None:
+        self._pool = pool
+        self._waiting: deque[tuple[OpenFolder, Seen]] = deque()
+        self._running: dict[int, tuple[OpenFolder, Seen]] = {}
+        self._next_key = 0
+
+    @property
+    def hungry(self) -> bool:
+        """True while there is too little to do."""
+        return len(self._waiting) < LOW_WATER
+
+    @property
+    def idle(self) -> bool:
+        """True while there is nothing to do at all."""
+        return not self._waiting and not self._running
+
+    @property
+    def current(self) -> bytes | None:
+        """A file that is being examined now."""
+        in_flight = self._pool.in_flight
+        return in_flight[0].path if in_flight else None
+
+    def add(self, folder: OpenFolder, files: Sequence[Seen]) -> None:
+        """Take files on."""
+        self._waiting.extend((folder, seen) for seen in files)
+
+    def step(self, timeout: float) -> list[tuple[OpenFolder, FileResult]]:
+        """Send what there is room for, then wait up to `timeout` seconds for outcomes."""
+        while self._waiting and self._pool.room:
+            folder, seen = self._waiting.popleft()
+            self._running[self._next_key] = (folder, seen)
+            self._pool.submit(ProbeTask(self._next_key, seen.path))
+            self._next_key += 1
+        results = []
+        for outcome in self._pool.wait(timeout) if self._running else []:
+            folder, seen = self._running.pop(outcome.task.key)
+            result = _result(seen, outcome)
+            _tally(folder, seen, result)
+            results.append((folder, result))
+        return results
+
+
+def _tally(folder: OpenFolder, seen: Seen, result: FileResult) -> None:
+    if result.info is not None:
+        folder.usable += 1
+    elif result.remember:
+        folder.rejects += 1
+    # A reason that may pass, or a change since the listing: the next scan has to look at this folder file by file.
+    if (result.info is None and not result.remember) or not result.key.same_file(seen.entry.key):
+        folder.digest = None
+
+
+def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
+    failure = outcome.error
+    if failure is not None:
+        skipped = failure.code == NoVideoStreamError.code
+        return FileResult(
+            path=seen.path,
+            key=seen.entry.key,
+            outcome=Outcome.SKIPPED if skipped else Outcome.FAILED,
+            known=seen.known,
+            code=failure.code,
+            reason=failure.message,
+            remember=not failure.passing,
+            bytes_read=outcome.bytes_read,
+        )
+    return FileResult(
+        path=seen.path,
+        key=_key(seen, outcome),
+        outcome=_success(seen),
+        known=seen.known,
+        info=outcome.info,
+        fingerprint=outcome.fingerprint,
+        bytes_read=outcome.bytes_read,
+    )
+
+
+def _success(seen: Seen) -> Outcome:
+    if seen.known is None or seen.known.video_pk is None:
+        return Outcome.NEW
+    return Outcome.RESTORED if seen.known.state == "missing" else Outcome.UPDATED
+
+
+def _key(seen: Seen, outcome: ProbeOutcome) -> FileKey:
+    """Give the state of the file that was really examined: it may have changed since it was listed."""
+    stat = outcome.stat
+    return seen.entry.key if stat is None else FileKey(stat.size, stat.mtime_ns, stat.inode, stat.device)

@@ -1,0 +1,304 @@
+"""The scan.
+
+    walk ──► compare ──► probe ──► store ──► settle
+
+A scan is split among the libraries it touches (`scope`), and for each of them:
+
+1. *walk* lists one folder after another in a thread of its own, a bounded way ahead. A folder is listed as a whole, or
+   it is a problem and proves nothing.
+2. *compare* takes a listing. If its digest is the one that is stored, every file in it is unchanged and costs nothing
+   more. Otherwise each file is compared with what is known of it: size, mtime and inode.
+3. *probe* examines what is new or changed, in processes that can be killed.
+4. *store* writes outcomes, ledger rows and changes in batches, each in one transaction that checks this run's token. A
+   scan that is cut off goes on where it was simply by starting again: what was stored is found unchanged.
+5. *settle* looks, when all has been listed and stored, at what is gone. A library that is offline, and a loss too
+   large to be likely, stop the scan before anything is marked missing.
+
+One thread runs the loop below; the walker and the processes work beside it, and every arrow is bounded, so memory does
+not grow with the tree.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from stoat_ferret import paths
+from stoat_ferret.library import batch, ledger
+from stoat_ferret.library.batch import FileResult
+from stoat_ferret.library.models import FileKey, KnownFolder, LedgerRow, Outcome
+from stoat_ferret.library.repository import LibraryRepository, now_us, steps
+from stoat_ferret.media.pool import ProbePool
+from stoat_ferret.scan.compare import FolderChanges, Seen, compare, digest, settled
+from stoat_ferret.scan.estimate import Estimate
+from stoat_ferret.scan.examine import Examiner, OpenFolder
+from stoat_ferret.scan.report import ScanReport, read_report
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.scope import ScanOptions, Target, check_online, nearest_existing, targets
+from stoat_ferret.scan.settle import absent_folders, guard_loss
+from stoat_ferret.scan.store import Writer
+from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
+
+POLL_SECONDS = 0.05
+"""The longest wait in the loop; cancellation is seen, and batches are written, at least so often."""
+
+NO_KEY = FileKey(0, 0, 0, 0)
+
+
+class ScanJob(Protocol):
+    """What a scan needs of the job it is."""
+
+    job_id: str
+    attempt: int
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Give a write transaction on the catalogue in which this run's right to write was checked."""
+        ...
+
+    def progress(self, phase: str, done: int, total: int | None, *, unit: str = ..., current: str | None = ...) -> None:
+        """Say how far it is."""
+        ...
+
+    def raise_if_cancelled(self) -> None:
+        """End the scan if it is to end."""
+        ...
+
+
+def run_scan(
+    options: ScanOptions,
+    job: ScanJob,
+    repository: LibraryRepository,
+    rules: Rules,
+    *,
+    max_loss_fraction: float,
+    open_pool: Callable[[], ProbePool],
+) -> ScanReport:
+    """Scan a folder; blocks until it is done.
+
+    Args:
+        options: what to scan and how.
+        job: the job that this scan is.
+        repository: the catalogue.
+        rules: which names are looked at.
+        max_loss_fraction: for a library that is made by this scan.
+        open_pool: opens the pool of probe processes; it is closed before this returns.
+
+    Raises:
+        LibraryOfflineError: a library's folder is not there, or is empty where it was not.
+        MassLossError: too much is gone; nothing was marked missing.
+        PathNotReadableError: a library's folder may not be read.
+        StorageError: the catalogue could not be written.
+    """
+    libraries = repository.libraries()
+    found = targets(options, libraries)
+    if not any(target.start == options.path for target in found):
+        with job.transaction() as connection:
+            repository.add_library(connection, options.path, max_loss_fraction)
+        found = targets(options, repository.libraries())
+    with open_pool() as pool:
+        for target in found:
+            _TargetScan(target, options, job, repository, rules, pool).run()
+    return read_report(repository.database, job.job_id)
+
+
+class _TargetScan:
+    """The scan of one library, or of a part of it."""
+
+    def __init__(
+        self,
+        target: Target,
+        options: ScanOptions,
+        job: ScanJob,
+        repository: LibraryRepository,
+        rules: Rules,
+        pool: ProbePool,
+    ) -> None:
+        self._target = target
+        self._options = options
+        self._job = job
+        self._repository = repository
+        self._rules = rules
+        self._examiner = Examiner(pool)
+        self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run)
+        self._unproven: list[bytes] = []
+        self._listed = self._done = 0
+        self._present = repository.count_present(target.library.id)
+
+    def run(self) -> None:
+        with self._job.transaction() as connection:
+            batch.clear_gone(connection, self._job.job_id)
+        try:
+            self._check_online()
+        except Exception:
+            with self._job.transaction() as connection:
+                self._repository.set_library_state(connection, self._target.library.id, "offline")
+            raise
+        start = nearest_existing(self._target.start, self._target.library.path_bytes, self._rules)
+        if start == self._target.start:
+            self._walk()
+        elif start is None:
+            self._unproven.append(self._target.start)
+        self._settle()
+
+    def _check_online(self) -> None:
+        accept = self._options.accept_loss
+        check_online(self._target.library, self._rules, present=self._present, accept_loss=accept)
+
+    def _walk(self) -> None:
+        """Walk, compare, probe and store, until all of it is done or the job is to end."""
+        target, recursive = self._target, self._options.recursive
+        known = self._repository.count_known(target.library.id, target.start, recursive=recursive)
+        walker = Walker(target.start, self._rules, recursive=recursive, exclude=target.exclude)
+        with Estimate(target, self._rules, recursive=recursive, known=known) as estimate, walker:
+            while not (walker.ended and self._examiner.idle):
+                try:
+                    self._job.raise_if_cancelled()
+                except BaseException:
+                    self._writer.flush()  # what was examined is kept
+                    raise
+                while self._examiner.hungry and (listing := walker.take(POLL_SECONDS if self._examiner.idle else 0)):
+                    self._take(listing)
+                    self._writer.flush_if_due()
+                for folder, result in self._examiner.step(POLL_SECONDS):
+                    self._writer.add(folder, result)
+                    self._done += 1
+                self._writer.flush_if_due()
+                total = self._listed if walker.ended else estimate.total(self._listed)
+                self._report(total)
+            self._writer.flush()
+
+    def _report(self, total: int | None) -> None:
+        current = self._examiner.current
+        if current is not None:
+            current = current.removeprefix(self._target.library.path_bytes).lstrip(b"/")
+        shown = None if current is None else paths.display(current)
+        self._job.progress("probe" if shown else "walk", self._done, total, current=shown)
+
+    def _take(self, listing: FolderListing | FolderProblem) -> None:
+        """Compare one listing and pass on what is to be done."""
+        if isinstance(listing, FolderProblem):
+            self._take_problem(listing)
+            return
+        known = self._repository.folder(listing.path)
+        mark = digest(listing, self._rules)
+        changes = self._compare(listing, known, mark)
+        results = [*map(_rejected, changes.rejected), *map(_restored, changes.restored)]
+        results += [
+            FileResult(
+                path=join(listing.path, oddity.name),
+                key=NO_KEY,
+                outcome=Outcome.SKIPPED,
+                code=oddity.code,
+                reason=oddity.reason,
+                remember=False,
+            )
+            for oddity in listing.oddities
+        ]
+        folder = OpenFolder(
+            path=listing.path,
+            library_id=self._target.library.id,
+            known=known,
+            digest=mark if settled(listing, time.time_ns()) else None,
+            changes=changes,
+            remaining=len(results) + len(changes.probe),
+        )
+        for result in results:
+            self._writer.add(folder, result)
+        self._examiner.add(folder, changes.probe)
+        if not folder.remaining and not results:
+            self._writer.close(folder)
+        self._listed += len(listing.files)
+        self._done += len(listing.files) - len(changes.probe)
+
+    def _compare(self, listing: FolderListing, known: KnownFolder | None, mark: bytes) -> FolderChanges:
+        """Compare by digest, or file by file where that differs or everything is to be examined again."""
+        if known is None:
+            return compare(listing, {}, force=self._options.force)
+        done = set[bytes]()
+        if self._job.attempt > 1:
+            done = ledger.stored_paths(self._repository.database, self._job.job_id, known.pk)
+        if known.digest != mark or self._options.force:
+            return compare(listing, self._repository.files_in(known.pk), force=self._options.force, done=done)
+        rejected: list[Seen] = []
+        if known.reject_count:
+            entries = {join(listing.path, entry.name): entry for entry in listing.files}
+            files = self._repository.rejected_in(known.pk)
+            rejected = [Seen(file.path, entries[file.path], file) for file in files if file.path in entries]
+        return FolderChanges(
+            probe=(),
+            restored=(),
+            rejected=tuple(rejected),
+            unchanged=known.unchanged_count,
+            newly_counted=known.unchanged_count - len(done),
+            gone=(),
+        )
+
+    def _take_problem(self, problem: FolderProblem) -> None:
+        self._unproven.append(problem.path)
+        row = LedgerRow(
+            path_bytes=problem.path,
+            outcome=Outcome.SKIPPED,
+            at=now_us(),
+            code=problem.code,
+            reason=problem.reason,
+        )
+        with self._job.transaction() as connection:
+            ledger.record(connection, self._job.job_id, [(None, row)])
+
+    def _settle(self) -> None:
+        """Conclude what is gone, and mark it missing if so much may be."""
+        self._check_online()  # the disk may have gone away meanwhile
+        library, job, dry_run = self._target.library, self._job, self._options.dry_run
+        absent = self._absent()
+        for keys in steps(absent):
+            with job.transaction() as connection:
+                batch.add_absent_folders(connection, job.job_id, keys, dry_run=dry_run)
+        with job.transaction() as connection:
+            gone = batch.count_gone(connection, job.job_id)
+        if not self._options.accept_loss:
+            guard_loss(
+                gone=gone,
+                present=self._present,
+                max_loss_fraction=library.max_loss_fraction,
+                library_path=library.path_bytes,
+            )
+        settled_files, marked = 0, -1
+        while marked:
+            job.raise_if_cancelled()
+            job.progress("settle", settled_files, gone)
+            with job.transaction() as connection:
+                marked = batch.mark_missing(connection, job.job_id, dry_run=dry_run)
+            settled_files += marked
+        if not dry_run:
+            with job.transaction() as connection:
+                batch.drop_empty_folders(connection, absent)
+                self._repository.record_scan(connection, library.id, job.job_id)
+
+    def _absent(self) -> list[int]:
+        """Give the keys of the folders that are gone."""
+        if not self._options.recursive:
+            return []
+        known = self._repository.folders_below(self._target.library.id, self._target.start)
+        return [f.pk for f in absent_folders(known, visited=self._writer.visited, unproven=self._unproven)]
+
+
+def _rejected(seen: Seen) -> FileResult:
+    """Report again, without looking at it again, a file that is known not to be a usable video."""
+    known = seen.known
+    assert known is not None  # noqa: S101  # `compare` puts only known files there
+    assert known.reject_outcome is not None  # noqa: S101
+    return FileResult(
+        path=seen.path,
+        key=seen.entry.key,
+        outcome=known.reject_outcome,
+        known=known,
+        code=known.code,
+        reason=known.reason,
+        remember=False,
+    )
+
+
+def _restored(seen: Seen) -> FileResult:
+    return FileResult(path=seen.path, key=seen.entry.key, outcome=Outcome.RESTORED, known=seen.known)

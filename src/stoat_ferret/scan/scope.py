@@ -1,0 +1,94 @@
+"""What a scan of a path is about: which libraries, where each walk starts, and what it may say about absence."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stoat_ferret import paths
+from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
+from stoat_ferret.library.models import Library
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.walk import FolderProblem, list_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """What was asked for."""
+
+    path: bytes
+    recursive: bool = True
+    force: bool = False
+    accept_loss: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One library's part of a scan."""
+
+    library: Library
+    start: bytes
+    """The folder asked for; the library's own, or one below it."""
+    exclude: frozenset[bytes]
+    """Folders of inner libraries, which own what lies below them."""
+
+
+def covering(path: bytes, libraries: Sequence[Library]) -> Library | None:
+    """Give the innermost library that a path lies in."""
+    candidates = [library for library in libraries if paths.is_below(path, library.path_bytes)]
+    return max(candidates, key=lambda library: len(library.path_bytes), default=None)
+
+
+def targets(options: ScanOptions, libraries: Sequence[Library]) -> list[Target]:
+    """Split a scan among the libraries it touches; the one that covers the path must be there already."""
+    owner = covering(options.path, libraries)
+    inner = [
+        library for library in libraries if library is not owner and paths.is_below(library.path_bytes, options.path)
+    ]
+    roots = frozenset(library.path_bytes for library in inner)
+    found = [Target(library=owner, start=options.path, exclude=roots)] if owner else []
+    if options.recursive:
+        found += [
+            Target(library=library, start=library.path_bytes, exclude=roots - {library.path_bytes}) for library in inner
+        ]
+    return found
+
+
+def check_online(library: Library, rules: Rules, *, present: int, accept_loss: bool) -> None:
+    """Make sure that the library's folder is there and is not an empty mount point.
+
+    Args:
+        library: whose folder is looked at.
+        rules: what counts as something in it.
+        present: videos of the library that are not missing.
+        accept_loss: an emptied folder is meant to be empty.
+
+    Raises:
+        LibraryOfflineError: it is not there, or is empty where it held videos.
+        PathNotReadableError: it is there and may not be read.
+    """
+    shown = paths.display(library.path_bytes)
+    listing = list_folder(library.path_bytes, rules)
+    if isinstance(listing, FolderProblem):
+        if listing.code == "FOLDER_NOT_READABLE":
+            msg = f"The folder {shown} cannot be read by this user. Grant read and search permission, then scan again."
+            raise PathNotReadableError(msg)
+        msg = (
+            f"The folder {shown} is not there; its disk is probably not mounted. Nothing was changed. "
+            "Mount it, or check the path, and scan again."
+        )
+        raise LibraryOfflineError(msg)
+    if listing.empty and present and not accept_loss:
+        msg = (
+            f"The folder {shown} is empty, but {present} videos were in it; its disk is probably not mounted. Nothing "
+            "was changed. Mount it and scan again; if the files are really gone, scan with accept_loss."
+        )
+        raise LibraryOfflineError(msg)
+
+
+def nearest_existing(start: bytes, root: bytes, rules: Rules) -> bytes | None:
+    """Give the deepest folder, from `start` up to `root`, that is there; None if its listing cannot be had."""
+    folder = start
+    while folder != root and not os.path.lexists(folder):
+        folder = folder.rpartition(b"/")[0] or b"/"
+    return None if isinstance(list_folder(folder, rules), FolderProblem) else folder
