@@ -1,28 +1,95 @@
 """What a handler may say and ask while it runs."""
 
-from collections.abc import Iterator
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
 
+from stoat_ferret.db.engine import Database
+from stoat_ferret.errors import FencedError
+from stoat_ferret.jobs.fence import pass_fence
+from stoat_ferret.jobs.model import Claim, Progress
+
+RATE_WINDOW_SECONDS = 5.0
+"""Older progress counts for less than 37 % in the rate."""
+RATE_SAMPLE_SECONDS = 0.2
+"""Progress is told in bursts; shorter samples would make the rate jump."""
+NEARLY_DONE = 0.999
+"""What a fraction is held at until the job is complete."""
+
+
+class JobCancelled(Exception):  # noqa: N818 - not an error: the handler did as it was told
+    """The handler was told to end and did."""
+
+
+class Pace:
+    """Units a second: an exponential moving average over time, W = 1 - exp(-dt / window), as load averages use."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._phase: str | None = None
+        self._since = 0.0
+        self._done = 0
+        self.rate: float | None = None
+
+    def observe(self, phase: str, done: int) -> None:
+        """Take in how much is done; another phase starts anew."""
+        now = self._clock()
+        if phase != self._phase:
+            self._phase, self._since, self._done, self.rate = phase, now, done, None
+            return
+        passed = now - self._since
+        if passed < RATE_SAMPLE_SECONDS:
+            return
+        present = max(0, done - self._done) / passed
+        weight = 1.0 - math.exp(-passed / RATE_WINDOW_SECONDS)
+        self.rate = present if self.rate is None else self.rate + weight * (present - self.rate)
+        self._since, self._done = now, done
+
 
 class JobContext:
     """A handler's line to its job. Every method may be called from any thread."""
 
-    job_id: str
-    attempt: int
     partial_result: dict[str, Any] | None = None
     """What was done so far; stored as the result when the job is cancelled or fails."""
 
-    def progress(self, phase: str, done: int, total: int | None, *, unit: str = "files", current: str | None = None) -> None:
+    def __init__(
+        self, claim: Claim, catalogue: Database | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.job_id = claim.job.id
+        self.attempt = claim.job.attempt
+        self._claim = claim
+        self._catalogue = catalogue
+        self._lock = threading.Lock()
+        self._pace = Pace(clock)
+        self._fraction: float | None = None
+        self._unsent: tuple[float | None, Progress] | None = None
+        self._told_to_end = threading.Event()
+        self._lost = threading.Event()
+
+    def progress(
+        self, phase: str, done: int, total: int | None, *, unit: str = "files", current: str | None = None
+    ) -> None:
         """Say how far the job is; cheap, so it may be called for every file. Rate and ETA are worked out here."""
-        raise NotImplementedError
+        with self._lock:
+            self._pace.observe(phase, done)
+            rate = self._pace.rate
+            if total:
+                self._fraction = max(self._fraction or 0.0, min(max(done / total, 0.0), NEARLY_DONE))
+            eta = max(0, total - done) / rate if rate and total is not None else None
+            progress = Progress(
+                phase=phase, done=done, total=total, unit=unit, current=current, rate=rate, eta_seconds=eta
+            )
+            self._unsent = (self._fraction, progress)
 
     @property
     def cancelled(self) -> bool:
-        """True once someone asked for the job's end, or the job was lost to another worker."""
-        raise NotImplementedError
+        """True once someone asked for the job's end, its time is over, the worker stops, or another one has the job."""
+        return self._told_to_end.is_set()
 
     def raise_if_cancelled(self) -> None:
         """End the handler if the job is to end.
@@ -30,14 +97,48 @@ class JobContext:
         Raises:
             JobCancelled: it is.
         """
-        raise NotImplementedError
+        if self.cancelled:
+            raise JobCancelled
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a write transaction on the catalogue in which this run's token was checked.
 
         Raises:
-            FencedError: another worker has the job; nothing was written.
+            FencedError: another worker has the job, or this run is over; nothing was written.
             StorageError: the database could not be written.
         """
-        raise NotImplementedError
+        if self._catalogue is None:
+            msg = "this queue was made without a catalogue"
+            raise RuntimeError(msg)
+        with self._catalogue.write() as connection:
+            if self.lost:
+                raise FencedError
+            try:
+                pass_fence(connection, self._claim)
+            except FencedError:
+                self.lose()
+                raise
+            yield connection
+
+    # What follows is for whoever runs the handler.
+
+    @property
+    def lost(self) -> bool:
+        """True once this run may write nothing more."""
+        return self._lost.is_set()
+
+    def end(self) -> None:
+        """Tell the handler to end."""
+        self._told_to_end.set()
+
+    def lose(self) -> None:
+        """Take away the right to write, and tell the handler to end."""
+        self._lost.set()
+        self._told_to_end.set()
+
+    def take_progress(self) -> tuple[float | None, Progress] | None:
+        """Give what was said last, if it was not given yet."""
+        with self._lock:
+            unsent, self._unsent = self._unsent, None
+            return unsent

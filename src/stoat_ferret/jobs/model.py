@@ -39,6 +39,8 @@ class JobRequest:
     """At most one job with the same one runs at a time; the others stay pending."""
     priority: int = 0
     """Higher is claimed first."""
+    run_after: int | None = None
+    """Not before this moment, in microseconds since 1970 UTC."""
     timeout_seconds: float | None = None
     retry_of: str | None = None
 
@@ -95,11 +97,22 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to run a job, until the lease ends or another worker takes it over."""
+    """The right to run a job, until another worker takes it over, which it may once the lease has ended."""
 
     job: Job
     token: str
     """The fencing token: every write of this run carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRecord:
+    """A worker process that said of late that it is alive. Times are microseconds since 1970 UTC."""
+
+    id: str
+    host: str
+    pid: int
+    started_at: int
+    seen_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

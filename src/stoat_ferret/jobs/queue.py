@@ -1,4 +1,4 @@
-"""The port of the job queue, `AsyncJobQueue`, and `InMemoryJobQueue`, which runs real handlers in tests.
+"""The port of the job queue, `AsyncJobQueue`, which a queue in memory (for tests) and one a database engine fill.
 
 A client submits, reads, waits and cancels. A worker claims, renews, reports and finishes; each of its calls carries the
 claim, and is refused with `FencedError` once another worker has taken the job over.
@@ -7,6 +7,7 @@ claim, and is refused with `FencedError` once another worker has taken the job o
 from collections.abc import Collection
 from typing import Protocol
 
+from stoat_ferret.jobs.memory import InMemoryJobQueue
 from stoat_ferret.jobs.model import (
     Claim,
     Job,
@@ -17,9 +18,10 @@ from stoat_ferret.jobs.model import (
     JobStatus,
     Progress,
     Submission,
+    WorkerRecord,
 )
 
-__all__ = ["AsyncJobQueue", "Job", "JobHandler", "JobRequest", "JobStatus"]
+__all__ = ["AsyncJobQueue", "InMemoryJobQueue", "Job", "JobHandler", "JobRequest", "JobStatus"]
 
 
 class AsyncJobQueue(Protocol):
@@ -70,7 +72,10 @@ class AsyncJobQueue(Protocol):
         ...
 
     async def claim(self, worker_id: str, *, without_types: Collection[str] = ()) -> Claim | None:
-        """Take the next job that may run: by priority, then age. None when there is none."""
+        """Take the next job that may run: by priority, then age. None when there is none.
+
+        Jobs whose lease has ended go back to the queue first, or to their end where that was asked for meanwhile.
+        """
         ...
 
     async def renew(self, claim: Claim) -> Job:
@@ -82,7 +87,7 @@ class AsyncJobQueue(Protocol):
         ...
 
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
-        """Record progress.
+        """Record progress; a fraction that is unknown or lower than the last one leaves that.
 
         Raises:
             FencedError: the job is no longer this worker's.
@@ -98,13 +103,29 @@ class AsyncJobQueue(Protocol):
         ...
 
     async def release(self, claim: Claim) -> None:
-        """Hand the job back unfinished: it is pending again and another worker takes it.
+        """Hand the job back unfinished: it is pending again, or cancelled where that was asked for.
 
         Raises:
             FencedError: the job is no longer this worker's.
         """
         ...
 
-    async def wait_for_work(self, timeout_seconds: float) -> None:
-        """Return when there may be something new to claim, at the latest when the time is over."""
+    async def wait_for_work(self, timeout_seconds: float, *, without_types: Collection[str] = ()) -> None:
+        """Return when there is something to claim, at once if there is already, at the latest when the time is over."""
+        ...
+
+    async def heartbeat(self, worker_id: str) -> None:
+        """Say that the worker, in this process, is alive; the first time makes it known."""
+        ...
+
+    async def dismiss(self, worker_id: str) -> None:
+        """Forget a worker that has ended in good order."""
+        ...
+
+    async def live_workers(self) -> tuple[WorkerRecord, ...]:
+        """Give the workers that were heard of within the length of a lease."""
+        ...
+
+    async def recover(self) -> int:
+        """Hand back at once the jobs of workers on this machine whose processes are gone; give their number."""
         ...

@@ -1,0 +1,258 @@
+"""The one way in which a claimed job is run, by a worker and in tests alike.
+
+The claim is brought to the catalogue, the handler starts as a task, and beside it two others look after it: one renews
+the lease, the other passes on progress and notices when the job is to end. What the handler returns or raises becomes
+the outcome. Whoever finds out that another worker has the job stops without a word: that worker's writes count.
+"""
+
+import asyncio
+import errno
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from stoat_ferret.db.engine import Database
+from stoat_ferret.errors import (
+    FencedError,
+    JobNotFoundError,
+    StoatError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+)
+from stoat_ferret.jobs.context import JobCancelled, JobContext
+from stoat_ferret.jobs.fence import raise_fence, shut_fence
+from stoat_ferret.jobs.model import Claim, Job, JobHandler, JobOutcome, JobStatus
+
+if TYPE_CHECKING:
+    from stoat_ferret.jobs.queue import AsyncJobQueue
+
+LOOK_SECONDS = 0.2
+"""How often a run looks whether it is to end, and passes on progress: a cancel is seen within 250 ms."""
+RETRY_SECONDS = 0.25
+"""Pause before a database that could not be used is tried again."""
+TIMEOUT_GRACE_SECONDS = 1.0
+"""What a handler whose time is over gets to end by itself."""
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+async def execute(
+    queue: "AsyncJobQueue",
+    claim: Claim,
+    handler: JobHandler | None,
+    *,
+    catalogue: Database | None,
+    renew_seconds: float,
+    stopping: asyncio.Event | None = None,
+) -> Job | None:
+    """Run a claimed job to its end and give its record.
+
+    None when the job is not at its end: another worker has it, or it was handed back because `stopping` was set while
+    it ran. A `handler` of None means that nobody does jobs of this type.
+    """
+    run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event())
+    with structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt):
+        try:
+            return await run.to_end(handler)
+        except FencedError:
+            log.warning("job lost to another worker")
+            return None
+        finally:
+            # A thread that the handler left behind must not write for a job that has ended.
+            run.context.lose()
+
+
+class _Run:
+    def __init__(
+        self,
+        queue: "AsyncJobQueue",
+        claim: Claim,
+        catalogue: Database | None,
+        renew_seconds: float,
+        stopping: asyncio.Event,
+    ) -> None:
+        self.queue = queue
+        self.claim = claim
+        self.catalogue = catalogue
+        self.renew_seconds = renew_seconds
+        self.stopping = stopping
+        self.context = JobContext(claim, catalogue)
+        self.cancel_requested = False
+        self.timed_out = False
+
+    async def to_end(self, handler: JobHandler | None) -> Job | None:
+        beside = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._look_after())]
+        try:
+            outcome = await self._outcome(handler)
+            if outcome is None:
+                await _stubbornly(lambda: self.queue.release(self.claim))
+                return None
+            await self._pass_on_progress()
+            return await _stubbornly(lambda: self.queue.finish(self.claim, outcome))
+        finally:
+            for task in beside:
+                task.cancel()
+            for ended in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    log.error("a job was not looked after to its end", exc_info=ended)
+
+    async def _outcome(self, handler: JobHandler | None) -> JobOutcome | None:
+        """Run the handler; None means that the job is to be handed back."""
+        if handler is None:
+            sentence = f"This version of stoat-ferret has no jobs of the type {self.claim.job.type!r}."
+            return _failed(sentence, "UNKNOWN_JOB_TYPE")
+        try:
+            await _stubbornly(
+                lambda: self._change_fence(raise_fence), on=StorageBusyError, unless=self.context.raise_if_cancelled
+            )
+            result = await self._within_time(handler)
+            json.dumps(result, allow_nan=False)
+            return JobOutcome(status=JobStatus.COMPLETE, result=result)
+        except JobCancelled:
+            return self._told_to_end()
+        except FencedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker's border: whatever a handler raises, the worker goes on
+            return _failure(error, self.context.partial_result)
+
+    async def _within_time(self, handler: JobHandler) -> dict[str, Any]:
+        job = self.claim.job
+        task = asyncio.ensure_future(_called(handler, job, self.context))
+        try:
+            await asyncio.wait({task}, timeout=job.timeout_seconds)
+            if not task.done():
+                self.timed_out = True
+                self.context.end()
+                await asyncio.wait({task}, timeout=TIMEOUT_GRACE_SECONDS)
+            if not task.done():
+                # From here on its threads cannot write, wherever they are; only then may the record say that it ended.
+                await _stubbornly(lambda: self._change_fence(shut_fence))
+                raise JobCancelled
+            return task.result()
+        finally:
+            task.add_done_callback(_retrieve)
+            task.cancel()
+
+    def _told_to_end(self) -> JobOutcome | None:
+        partial = _plain(self.context.partial_result)
+        if self.context.lost:
+            raise FencedError
+        if self.timed_out:
+            sentence = f"The job took longer than the {self.claim.job.timeout_seconds:g} seconds it may take."
+            return JobOutcome(status=JobStatus.TIMEOUT, result=partial, error=sentence, error_code="TIMEOUT")
+        if self.stopping.is_set() and not self.cancel_requested:
+            return None
+        return JobOutcome(status=JobStatus.CANCELLED, result=partial)
+
+    async def _keep_lease(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(self.renew_seconds)
+                await _stubbornly(lambda: self.queue.renew(self.claim))
+        except FencedError:
+            self.context.lose()
+
+    async def _look_after(self) -> None:
+        while not self.context.lost:
+            await self._pause()
+            try:
+                await self._look()
+                await self._pass_on_progress()
+            except (FencedError, JobNotFoundError):
+                self.context.lose()
+            except StorageError:
+                log.debug("job record not within reach; looking again")
+
+    async def _look(self) -> None:
+        if self.stopping.is_set():
+            self.context.end()
+        job = await self.queue.get(self.claim.job.id)
+        if job.status is not JobStatus.RUNNING or job.attempt != self.claim.job.attempt:
+            raise FencedError
+        if job.cancel_requested:
+            self.cancel_requested = True
+            self.context.end()
+
+    async def _pause(self) -> None:
+        if self.stopping.is_set():
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self.stopping.wait()
+
+    async def _pass_on_progress(self) -> None:
+        if unsent := self.context.take_progress():
+            await _stubbornly(lambda: self.queue.report(self.claim, *unsent))
+
+    async def _change_fence(self, change: Callable[[Connection, Claim], None]) -> None:
+        if self.catalogue is not None:
+            await asyncio.to_thread(self._write, self.catalogue, change)
+
+    def _write(self, catalogue: Database, change: Callable[[Connection, Claim], None]) -> None:
+        with catalogue.write() as connection:
+            change(connection, self.claim)
+
+
+async def _stubbornly(
+    call: Callable[[], Awaitable[T]],
+    *,
+    on: type[StorageError] = StorageError,
+    unless: Callable[[], None] = lambda: None,
+) -> T:
+    """Try again for as long as the database cannot be used: the lease decides when it has been too long."""
+    while True:
+        try:
+            return await call()
+        except on as error:
+            log.warning("database not within reach; trying again", error=error.message)
+            await asyncio.sleep(RETRY_SECONDS)
+            unless()
+
+
+async def _called(handler: JobHandler, job: Job, context: JobContext) -> dict[str, Any]:
+    try:
+        return await handler(job, context)
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        # Not this run was cancelled but something that the handler waited for.
+        msg = "the handler was cancelled from within"
+        raise RuntimeError(msg) from error
+
+
+def _retrieve(task: "asyncio.Future[dict[str, Any]]") -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _failure(error: Exception, partial_result: dict[str, Any] | None) -> JobOutcome:
+    partial = _plain(partial_result)
+    if isinstance(error, StoatError):
+        return _failed(error.message, error.code, partial)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" that holds {error.filename}" if error.filename else ""
+        sentence = f"The disk{where} is full. Free some space on it and try again."
+        return _failed(sentence, StorageFullError.code, partial)
+    log.error("job failed", exc_info=error)
+    sentence = f"Something unexpected went wrong ({type(error).__name__}); see the log of the worker."
+    return _failed(sentence, StoatError.code, partial)
+
+
+def _failed(error: str, code: str, result: dict[str, Any] | None = None) -> JobOutcome:
+    return JobOutcome(status=JobStatus.FAILED, result=result, error=error, error_code=code)
+
+
+def _plain(partial_result: dict[str, Any] | None) -> dict[str, Any] | None:
+    try:
+        json.dumps(partial_result, allow_nan=False)
+    except (TypeError, ValueError):
+        log.warning("partial result left out: it is not JSON")
+        return None
+    return partial_result

@@ -1,0 +1,348 @@
+"""The job record in SQL: each call one short transaction, every write of a run refused without its token.
+
+The lease that a claim gives is on the clock of the machine that holds the database; every process that uses an SQLite
+file runs there. Whoever claims first hands back what was left behind, so that takeover needs no process of its own.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, null, or_, select, update
+from uuid_utils.compat import uuid4, uuid7
+
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.tables import jobs, workers
+from stoat_ferret.errors import FencedError, JobNotFoundError
+from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
+from stoat_ferret.jobs.fence import stored_nothing
+from stoat_ferret.jobs.model import (
+    Claim,
+    Job,
+    JobOutcome,
+    JobPage,
+    JobRequest,
+    JobStatus,
+    Progress,
+    Submission,
+    WorkerRecord,
+)
+from stoat_ferret.jobs.processes import ProcessId, is_gone, this_process
+from stoat_ferret.jobs.transitions import (
+    Changes,
+    Row,
+    as_job,
+    cancelled,
+    claimed,
+    finished,
+    handed_back,
+    joined,
+    new_row,
+    reported,
+    stored_text,
+    struck,
+)
+
+STALE_WORKER_SECONDS = 86_400
+"""A worker of another machine that was not heard of for so long is forgotten."""
+
+
+def now_us() -> int:
+    """Give the wall clock in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+class JobStore:
+    """The records of one jobs database. Synchronous; any thread may call.
+
+    `catalogue` is where runs store their effects; it is asked whether a run that died had stored anything.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lease_seconds: float,
+        catalogue: Database | None = None,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
+        self.database = database
+        self._catalogue = catalogue
+        self._lease_us = int(lease_seconds * 1_000_000)
+        self._clock = clock
+        # Threads of one process take turns here; the file's lock would make them sleep and retry.
+        self._turn = threading.Lock()
+
+    # What clients do.
+
+    def submit(self, request: JobRequest) -> Submission:
+        """Record a job, or join an equal one that is still pending."""
+        with self._write() as connection:
+            same = and_(jobs.c.type == request.type, jobs.c.key == stored_text(request.key), _is(JobStatus.PENDING))
+            for row in _rows(connection, select(jobs).where(same)):
+                return Submission(_change(connection, row, joined(row, request)), joined=True)
+            new = new_row(request, job_id=str(uuid7()), now=self._clock())
+            connection.execute(insert(jobs).values(**new, revision=_next_revision(connection)))
+            return Submission(as_job(_row(connection, new["id"])), joined=False)
+
+    def get(self, job_id: str) -> Job:
+        """Give a job as it stands.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+        """
+        with self.database.read() as connection:
+            return as_job(_row(connection, job_id))
+
+    def list(self, status: JobStatus | None, job_type: str | None, cursor: str | None, limit: int) -> JobPage:
+        """Give jobs, newest first.
+
+        Raises:
+            InvalidCursorError: the cursor is not one of this list.
+        """
+        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(jobs.c.id < decode_cursor(cursor, status, job_type))
+        if status is not None:
+            query = query.where(_is(status))
+        if job_type is not None:
+            query = query.where(jobs.c.type == job_type)
+        with self.database.read() as connection:
+            found = [as_job(row) for row in _rows(connection, query)]
+        more = len(found) > limit
+        return JobPage(tuple(found[:limit]), encode_cursor(found[limit - 1].id, status, job_type) if more else None)
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job's end.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobAlreadyFinishedError: it has ended already.
+        """
+        with self._write() as connection:
+            row = _row(connection, job_id)
+            return _change(connection, row, cancelled(row, now=self._clock()))
+
+    # What workers do.
+
+    def has_work(self, without_types: Collection[str]) -> bool:
+        """Tell whether a claim would change anything."""
+        now = self._clock()
+        work = or_(exists(select(jobs.c.id).where(_expired(now))), exists(_ready(now, without_types)))
+        with self.database.read() as connection:
+            return bool(connection.execute(select(work)).scalar_one())
+
+    def claim(self, worker_id: str, without_types: Collection[str]) -> Claim | None:
+        """Hand back what was left behind, then take the next job that may run."""
+        now = self._clock()
+        with self._write() as connection:
+            for row in _rows(connection, select(jobs).where(_expired(now))):
+                _change(connection, row, handed_back(row, now=now))
+            first = _ready(now, without_types).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+            for row in _rows(connection, first):
+                token = str(uuid4())
+                lease_expires_at = now + self._lease_us
+                changes = claimed(row, worker_id=worker_id, token=token, now=now, lease_expires_at=lease_expires_at)
+                return Claim(_change(connection, row, changes), token)
+            return None
+
+    def renew(self, claim: Claim) -> Job:
+        """Extend the lease.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            row = _own(connection, claim)
+            # No new revision: nothing changed that a client sees.
+            lease_expires_at = self._clock() + self._lease_us
+            connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(lease_expires_at=lease_expires_at))
+            return as_job(row)
+
+    def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
+        """Record progress.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            row = _own(connection, claim)
+            _change(connection, row, reported(row, fraction, progress))
+
+    def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
+        """End the job.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            row = _own(connection, claim)
+            return _change(connection, row, finished(row, outcome, now=self._clock()))
+
+    def release(self, claim: Claim) -> None:
+        """Hand the job back unfinished.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            row = _own(connection, claim)
+            _change(connection, row, handed_back(row, now=self._clock()))
+
+    # Who the workers are, and what happens when one dies.
+
+    def heartbeat(self, worker_id: str) -> None:
+        """Say that a worker, in this process, is alive; the first time makes it known."""
+        now = self._clock()
+        with self._write() as connection:
+            seen = connection.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=now))
+            if seen.rowcount:
+                return
+            process = this_process()
+            connection.execute(
+                insert(workers).values(
+                    id=worker_id,
+                    host=process.host,
+                    pid=process.pid,
+                    process_started_at=process.started_at,
+                    started_at=now,
+                    seen_at=now,
+                )
+            )
+
+    def dismiss(self, worker_id: str) -> None:
+        """Forget a worker that has ended in good order."""
+        with self._write() as connection:
+            connection.execute(delete(workers).where(workers.c.id == worker_id))
+
+    def live_workers(self) -> tuple[WorkerRecord, ...]:
+        """Give the workers that were heard of within the length of a lease, oldest first."""
+        query = select(workers).where(workers.c.seen_at > self._clock() - self._lease_us).order_by(workers.c.id)
+        with self.database.read() as connection:
+            return tuple(
+                WorkerRecord(id=row.id, host=row.host, pid=row.pid, started_at=row.started_at, seen_at=row.seen_at)
+                for row in connection.execute(query)
+            )
+
+    def is_silent(self, pid: int) -> bool:
+        """Tell whether a worker process of this machine lets its leases lapse: it is stopped or hangs."""
+        query = select(func.max(workers.c.seen_at)).where(_is_process(this_process().host, pid))
+        with self.database.read() as connection:
+            seen_at = connection.execute(query).scalar_one()
+        return seen_at is not None and seen_at <= self._clock() - self._lease_us
+
+    def recover(self) -> int:
+        """Hand back the jobs of this machine's workers whose processes are gone; give their number.
+
+        Nothing is counted against the jobs: machines and servers are stopped for reasons of their own.
+        """
+        host = this_process().host
+        with self.database.read() as connection:
+            known = connection.execute(select(workers)).all()
+        now = self._clock()
+        gone = [
+            row.id
+            for row in known
+            if row.host == host and is_gone(ProcessId(row.host, row.pid, row.process_started_at), row.seen_at)
+        ]
+        stale = [row.id for row in known if row.seen_at < now - STALE_WORKER_SECONDS * 1_000_000]
+        if not gone and not stale:
+            return 0
+        with self._write() as connection:
+            left = _left_behind(connection, gone)
+            for row in left:
+                _change(connection, row, handed_back(row, now=now))
+            connection.execute(delete(workers).where(workers.c.id.in_([*gone, *stale])))
+        return len(left)
+
+    def worker_died(self, pid: int) -> int:
+        """Hand back the jobs of a worker process of this machine that was seen to die; give their number.
+
+        A run that had stored nothing counts against its job, which is given up after three of them.
+        """
+        host = this_process().host
+        with self.database.read() as connection:
+            known = connection.execute(select(workers.c.id).where(_is_process(host, pid))).scalars().all()
+            barren = [row["id"] for row in _left_behind(connection, known) if self._stored_nothing(row)]
+        now = self._clock()
+        with self._write() as connection:
+            left = _left_behind(connection, known)
+            for row in left:
+                changes = struck(row, now=now) if row["id"] in barren else handed_back(row, now=now)
+                _change(connection, row, changes)
+            connection.execute(delete(workers).where(workers.c.id.in_(known)))
+        return len(left)
+
+    def _stored_nothing(self, row: Row) -> bool:
+        if self._catalogue is None:
+            return True
+        with self._catalogue.read() as connection:
+            return stored_nothing(connection, row["id"], row["attempt"])
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._turn, self.database.write() as connection:
+            yield connection
+
+
+def _is(status: JobStatus) -> ColumnElement[bool]:
+    return jobs.c.status == status.value
+
+
+def _is_process(host: str, pid: int) -> ColumnElement[bool]:
+    return and_(workers.c.host == host, workers.c.pid == pid)
+
+
+def _expired(now: int) -> ColumnElement[bool]:
+    # A job that waits for its parts runs without a lease; null is never in the past.
+    return and_(_is(JobStatus.RUNNING), jobs.c.lease_expires_at <= now)
+
+
+def _ready(now: int, without_types: Collection[str]) -> Select[Any]:
+    running = jobs.alias("running")
+    taken = exists().where(running.c.status == JobStatus.RUNNING.value, running.c.exclusive_key == jobs.c.exclusive_key)
+    return select(jobs).where(
+        _is(JobStatus.PENDING),
+        or_(jobs.c.run_after.is_(None), jobs.c.run_after <= now),
+        jobs.c.type.not_in(sorted(without_types)),
+        ~taken,
+    )
+
+
+def _row(connection: Connection, job_id: str) -> Row:
+    if job_id.isascii():
+        for row in _rows(connection, select(jobs).where(jobs.c.id == job_id)):
+            return row
+    msg = f"There is no job with the id {job_id}."
+    raise JobNotFoundError(msg)
+
+
+def _own(connection: Connection, claim: Claim) -> Row:
+    own = and_(jobs.c.id == claim.job.id, jobs.c.token == claim.token, _is(JobStatus.RUNNING))
+    for row in _rows(connection, select(jobs).where(own)):
+        return row
+    raise FencedError
+
+
+def _left_behind(connection: Connection, worker_ids: Collection[str]) -> list[Row]:
+    query = select(jobs).where(_is(JobStatus.RUNNING), jobs.c.worker_id.in_(sorted(worker_ids)))
+    return _rows(connection, query.order_by(jobs.c.id))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _change(connection: Connection, row: Row, changes: Changes) -> Job:
+    if changes:
+        changes = changes | {"revision": _next_revision(connection)}
+        # None in a JSON column would be stored as the JSON value null.
+        values = {name: null() if value is None else value for name, value in changes.items()}
+        connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(**values))
+    return as_job({**row, **changes})
+
+
+def _next_revision(connection: Connection) -> int:
+    return int(connection.execute(select(func.coalesce(func.max(jobs.c.revision), 0) + 1)).scalar_one())
