@@ -104,6 +104,8 @@ class _Run:
 
     async def _outcome(self, handler: JobHandler | None) -> JobOutcome | None:
         """Run the handler; None means that the job is to be handed back."""
+        if self.stopping.is_set():
+            return None
         if handler is None:
             sentence = f"This version of stoat-ferret has no jobs of the type {self.claim.job.type!r}."
             return _failed(sentence, "UNKNOWN_JOB_TYPE")

@@ -1,0 +1,130 @@
+"""The worker's loop: claim, run, again, in a few slots; and hand back what is not done when it has to stop."""
+
+import asyncio
+from collections.abc import Collection, Coroutine, Mapping
+from typing import Any
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from stoat_ferret.db.engine import Database
+from stoat_ferret.errors import StorageError
+from stoat_ferret.jobs.execution import execute
+from stoat_ferret.jobs.model import Claim, JobHandler
+from stoat_ferret.jobs.queue import AsyncJobQueue
+
+IDLE_SECONDS = 30.0
+"""How long a slot waits for work before it looks again by itself."""
+RETRY_SECONDS = 0.5
+"""Pause before a database that could not be used is tried again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs the queue's jobs, `slots` at once; the first slot leaves `long_types` alone, so that small jobs always run.
+
+    `renew_seconds` is how often a lease is renewed, well below its length. `stop_seconds` is what running handlers get
+    to end once the worker has to.
+    """
+
+    def __init__(
+        self,
+        queue: AsyncJobQueue,
+        handlers: Mapping[str, JobHandler],
+        *,
+        catalogue: Database | None,
+        slots: int,
+        long_types: Collection[str],
+        renew_seconds: float,
+        stop_seconds: float = 5.0,
+    ) -> None:
+        self.id = str(uuid7())
+        self._queue = queue
+        self._handlers = handlers
+        self._catalogue = catalogue
+        # A single slot has to take everything, or some jobs would never run.
+        self._without_types = [tuple(long_types) if slots > 1 else (), *[()] * (slots - 1)]
+        self._renew_seconds = renew_seconds
+        self._stop_seconds = stop_seconds
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Work until `stop` is set; then tell the handlers to end and hand their jobs back to the queue.
+
+        False when a handler did not end in time: its job is taken over when its lease ends, or when the process does,
+        which the caller should see to, since a thread of that handler may still run.
+        """
+        await self._queue.recover()
+        await self._queue.heartbeat(self.id)
+        log.info("worker started", worker_id=self.id, slots=len(self._without_types))
+        slots = {asyncio.create_task(self._work(types, stop)) for types in self._without_types}
+        beat = asyncio.create_task(self._beat())
+        told = asyncio.create_task(_wait(stop))
+        try:
+            # Slots and beat end by themselves only through a mistake in this program; then all end, and run() raises.
+            await asyncio.wait({*slots, beat, told}, return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            _, late = await asyncio.wait(slots, timeout=self._stop_seconds)
+        finally:
+            await _end({*slots, beat, told})
+        for task in {*slots, beat}:
+            if not task.cancelled():
+                task.result()
+        if late:
+            log.warning("handlers did not end in time; their jobs are left to be taken over", count=len(late))
+            return False
+        await self._queue.dismiss(self.id)
+        log.info("worker stopped", worker_id=self.id)
+        return True
+
+    async def _work(self, without_types: Collection[str], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                claim = await self._queue.claim(self.id, without_types=without_types)
+                if claim is None:
+                    await _unless(stop, self._queue.wait_for_work(IDLE_SECONDS, without_types=without_types))
+                    continue
+            except StorageError as error:
+                log.warning("cannot take jobs; trying again", error=error.message)
+                await _unless(stop, asyncio.sleep(RETRY_SECONDS))
+                continue
+            await self._run(claim, stop)
+
+    async def _run(self, claim: Claim, stop: asyncio.Event) -> None:
+        await execute(
+            self._queue,
+            claim,
+            self._handlers.get(claim.job.type),
+            catalogue=self._catalogue,
+            renew_seconds=self._renew_seconds,
+            stopping=stop,
+        )
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._renew_seconds)
+            try:
+                await self._queue.heartbeat(self.id)
+            except StorageError as error:
+                log.warning("cannot say that this worker is alive; trying again", error=error.message)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _unless(stop: asyncio.Event, waiting: Coroutine[Any, Any, None]) -> None:
+    """Wait, but not once the worker has to stop."""
+    wanted, told = asyncio.create_task(waiting), asyncio.create_task(_wait(stop))
+    try:
+        await asyncio.wait({wanted, told}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _end({wanted, told})
+    if not wanted.cancelled():
+        wanted.result()
+
+
+async def _end(tasks: Collection["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
