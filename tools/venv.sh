@@ -34,7 +34,7 @@ find_python() {
             return
         fi
     done
-    fail "Python 3.11 or newer is needed, and python3 is $(version_of python3): install one, or name it by PYTHON=."
+    fail "Python 3.11 or newer is needed (python3 here: $(version_of python3)). Install one, or name it: make PYTHON=/path/to/python3"
 }
 
 # Whether .venv is whole, was made in this folder, and with the interpreter that was asked for.
