@@ -1,0 +1,66 @@
+"""Which containers may be opened, with which options, and what a file's first boxes tell when none of them fits."""
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+VIDEO_CONTAINERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "asf", "asf_o", "ogg", "mxf", "gxf",
+    "dv", "nut", "nuv", "nsv", "rm", "wtv", "ty", "pva", "lxf", "mlv", "dhav", "swf", "bink", "smk", "roq", "flic",
+    "vivo", "ivf", "yuv4mpegpipe",
+)  # fmt: skip
+RAW_STREAMS = (
+    "h261", "h263", "h264", "hevc", "vvc", "evc", "av1", "obu", "m4v", "vc1", "vc1test", "dirac", "cavsvideo", "avs2",
+    "avs3", "dnxhd",
+)  # fmt: skip
+AUDIO_CONTAINERS = (
+    "wav", "w64", "aiff", "caf", "au", "mp3", "flac", "aac", "loas", "ac3", "eac3", "ac4", "dts", "dtshd", "truehd",
+    "mlp", "amr", "amrnb", "amrwb", "ape", "wv", "tta", "tak", "mpc", "mpc8", "dsf", "oma", "voc",
+)  # fmt: skip
+"""Known only so that such a file is called one without pictures, not one of unknown format."""
+
+OPEN_OPTIONS = {
+    # Playlists and scripts (hls, concat, dash, sdp, vobsub, image2 and their like) name other files and addresses for
+    # FFmpeg to open. Leaving them out of this list is what stops that, whatever a file is called.
+    "format_whitelist": ",".join((*VIDEO_CONTAINERS, *RAW_STREAMS, *AUDIO_CONTAINERS)),
+    "protocol_whitelist": "file",
+}
+"""Options for every `av.open` of a file that somebody else made."""
+
+_FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"pnot", b"sidx", b"uuid"}
+_MOST_BOXES = 10_000
+
+
+def lacks_index(path: bytes) -> bool:
+    """Tell whether this is a QuickTime or MP4 file (ISO/IEC 14496-12) without its index, the `moov` box.
+
+    Reads only the headers of the outermost boxes. A file of another format gives False.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - a path of bytes
+        boxes = _outer_boxes(file, os.fstat(file.fileno()).st_size)
+        first = next(boxes, b"")
+        return first in _FIRST_BOXES and first != b"moov" and b"moov" not in boxes
+
+
+def _outer_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the types of the outermost boxes, until the end or until something that cannot be a box."""
+    position = 0
+    for _ in range(_MOST_BOXES):
+        if position >= size:
+            return
+        file.seek(position)
+        header = file.read(16)
+        if len(header) < 8:
+            return
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:  # a 64-bit length follows the type
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:  # to the end of the file
+            length = size - position
+        if length < 8:
+            return
+        yield header[4:8]
+        position += length

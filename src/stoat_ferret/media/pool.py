@@ -1,0 +1,371 @@
+"""Probing in processes that can be killed: a file that hangs or crashes FFmpeg costs one process, never the scan.
+
+Each process has one private pipe and a short queue of tasks, of which the first is the one it is working on. When it
+dies or takes too long, that first task is to blame: it is tried once more, alone in its process, and if that ends the
+same way, this is its outcome. The others are handed to other processes. A spare process stands by, since starting one
+takes a tenth of a second.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from stoat_ferret.errors import ConfigurationError, MediaError, ProbeCrashedError, ProbeTimeoutError
+from stoat_ferret.media.grabber import FrameGrabber
+from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.process import START_SECONDS, WorkerLostError, WorkerProcess, parse, readable
+from stoat_ferret.paths import display, encode_base64
+
+__all__ = ["FileStat", "FrameGrabber", "MediaFailure", "ProbeOutcome", "ProbePool", "ProbeTask"]
+
+log = structlog.get_logger(__name__)
+
+MOST_FAILED_STARTS = 3
+CLOSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """A file to examine. `key` is the caller's own; `path` is absolute."""
+
+    key: int
+    path: bytes
+    follow_symlink: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """The file's state at the moment its content was read; all of `fstat`."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFailure:
+    """Why a file could not be examined: the code and message of a StoatError."""
+
+    code: str
+    message: str
+    passing: bool
+    """True where the same file may well succeed next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOutcome:
+    """What came of a task. Either `info` and `fingerprint` or `error` is given; with `error`, a fingerprint may be."""
+
+    task: ProbeTask
+    info: MediaInfo | None
+    fingerprint: str | None
+    stat: FileStat | None
+    bytes_read: int
+    seconds: float
+    error: MediaFailure | None
+
+
+@dataclass(slots=True)
+class _Entry:
+    task: ProbeTask
+    blamed: bool = False
+    """A process was already lost over it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A process in service, the tasks it was given, and since when the first of them is being worked on."""
+
+    worker: WorkerProcess
+    queue: deque[_Entry] = field(default_factory=deque)
+    since: float = 0.0
+
+    def fileno(self) -> int:
+        return self.worker.fileno()
+
+
+class ProbePool:
+    """A few probe processes, driven by one thread; not thread-safe.
+
+    Submit while there is `room`, and `wait` for outcomes: each task gets exactly one. Use it as a context manager, or
+    call `close`.
+
+    Args:
+        workers: processes at work at the same time.
+        deadline_seconds: for one file.
+        memory_limit_bytes: address space of one process.
+        queue_depth: tasks handed to a process ahead, the one it works on included.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        deadline_seconds: float = 30.0,
+        memory_limit_bytes: int = 2 << 30,
+        queue_depth: int = 4,
+    ) -> None:
+        if workers < 1 or queue_depth < 1 or deadline_seconds <= 0:
+            raise ValueError("workers, queue_depth and deadline_seconds must be positive")
+        self.restarts = 0
+        """Processes that had to be replaced."""
+        self.sandbox: dict[str, bool] = {}
+        """What of the lock-down works in the processes here, by name; empty until the first has started."""
+        self._workers = workers
+        self._deadline = deadline_seconds
+        self._memory_limit = memory_limit_bytes
+        self._queue_depth = queue_depth
+        self._waiting: deque[_Entry] = deque()
+        self._suspects: deque[_Entry] = deque()
+        self._outcomes: list[ProbeOutcome] = []
+        self._dying: list[WorkerProcess] = []
+        self._failed_starts = 0
+        self._closed = False
+        self._seats = [_Seat(self._start()) for _ in range(workers)]
+        self._spare = self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def outstanding(self) -> int:
+        """Tasks submitted whose outcomes `wait` has not yet given."""
+        held = sum(len(seat.queue) for seat in self._seats)
+        return held + len(self._waiting) + len(self._suspects) + len(self._outcomes)
+
+    @property
+    def room(self) -> int:
+        """How many more tasks may be submitted now."""
+        return 0 if self._closed else max(0, self._workers * self._queue_depth - self.outstanding)
+
+    @property
+    def in_flight(self) -> list[ProbeTask]:
+        """The task each process is working on."""
+        return [seat.queue[0].task for seat in self._seats if seat.queue]
+
+    def submit(self, task: ProbeTask) -> None:
+        """Take a task on; never waits.
+
+        Raises:
+            RuntimeError: there is no room, or the pool is closed.
+        """
+        if self.room == 0:
+            raise RuntimeError("The pool is closed." if self._closed else "The pool has no room; wait for an outcome.")
+        self._waiting.append(_Entry(task))
+        self._hand_out()
+
+    def wait(self, timeout: float) -> list[ProbeOutcome]:
+        """Give what outcomes there are as soon as there is one, or nothing after `timeout` seconds.
+
+        Raises:
+            ConfigurationError: probe processes cannot be started here; the message says what they wrote.
+        """
+        give_up = time.monotonic() + timeout
+        while not self._closed:
+            self._hand_out()
+            now = time.monotonic()
+            if self._outcomes or now >= give_up:
+                outcomes, self._outcomes = self._outcomes, []
+                return outcomes
+            moment = min([give_up, *(self._overdue_at(seat) for seat in self._seats if self._is_timed(seat))])
+            sources: list[_Seat | WorkerProcess] = [*self._seats, self._spare]
+            self._receive(readable(sources, max(0.0, moment - now)))
+            self._end_overdue()
+            self._reap()
+        return []
+
+    def close(self) -> None:
+        """End all processes; tasks without an outcome get none."""
+        if self._closed:
+            return
+        self._closed = True
+        for seat in self._seats:
+            if seat.queue or not seat.worker.ready:
+                seat.worker.kill()
+            else:
+                seat.worker.let_go()
+        if self._spare.ready:
+            self._spare.let_go()
+        else:
+            self._spare.kill()
+        self._dying += [self._spare, *(seat.worker for seat in self._seats)]
+        self._seats = []
+        until = time.monotonic() + CLOSE_SECONDS
+        for worker in self._dying:
+            if not worker.reaped(max(0.0, until - time.monotonic())):
+                worker.kill()
+        self._dying = [worker for worker in self._dying if not worker.reaped(CLOSE_SECONDS)]
+        if self._dying:
+            log.warning("probe_processes_left", pids=[worker.process.pid for worker in self._dying])
+
+    def _start(self) -> WorkerProcess:
+        return WorkerProcess(self._memory_limit)
+
+    def _hand_out(self) -> None:
+        """Give tasks to processes: suspects alone to one that has nothing else, the others where fewest are queued."""
+        for seat in list(self._seats):
+            if self._suspects and seat.worker.ready and not seat.queue:
+                self._give(seat, self._suspects.popleft())
+        while self._waiting:
+            open_seats = [
+                seat
+                for seat in self._seats
+                if seat.worker.ready
+                and len(seat.queue) < self._queue_depth
+                and not (seat.queue and seat.queue[0].blamed)
+            ]
+            if not open_seats:
+                return
+            self._give(min(open_seats, key=lambda seat: len(seat.queue)), self._waiting.popleft())
+
+    def _give(self, seat: _Seat, entry: _Entry) -> None:
+        if not seat.queue:
+            seat.since = time.monotonic()
+        seat.queue.append(entry)
+        task = entry.task
+        try:
+            seat.worker.send({"kind": "probe", "path": encode_base64(task.path), "follow_symlink": task.follow_symlink})
+        except WorkerLostError:
+            if len(seat.queue) == 1:  # it died before it had anything to do, so this task is not to blame
+                self._retire(seat)
+            else:  # answers may still be in the pipe; its end follows them
+                seat.worker.process.kill()
+
+    def _receive(self, ready: list[_Seat | WorkerProcess]) -> None:
+        for source in ready:
+            if source is self._spare:
+                self._greet_spare()
+            elif isinstance(source, _Seat) and source in self._seats:
+                self._receive_from(source)
+
+    def _greet_spare(self) -> None:
+        try:
+            for message in self._spare.receive():
+                self._spare.take_hello(message)
+                self._failed_starts = 0
+        except WorkerLostError:
+            lost, self._spare = self._spare, self._replacement(self._spare)
+            self._bury(lost)
+
+    def _receive_from(self, seat: _Seat) -> None:
+        try:
+            for message in seat.worker.receive():
+                if not seat.worker.ready:
+                    seat.worker.take_hello(message)
+                    self.sandbox = dict(seat.worker.sandbox or {})
+                    self._failed_starts = 0
+                elif self._note_answer(seat, message):
+                    self._retire(seat)
+                    return
+        except WorkerLostError as error:
+            self._replace(seat, error)
+
+    def _note_answer(self, seat: _Seat, message: bytes) -> bool:
+        """Turn an answer into the outcome of the seat's first task; True if the process ends itself after it."""
+        if not seat.queue:
+            raise WorkerLostError("An answer came to no task.")
+        answer = parse(message)
+        outcome = _outcome(seat.queue[0].task, answer)
+        seat.queue.popleft()
+        seat.since = time.monotonic()
+        self._outcomes.append(outcome)
+        if "traceback" in answer:
+            log.error("probe_failed", path=display(outcome.task.path), traceback=answer["traceback"])
+        return bool(answer.get("retiring"))
+
+    def _is_timed(self, seat: _Seat) -> bool:
+        return bool(seat.queue) or not seat.worker.ready
+
+    def _overdue_at(self, seat: _Seat) -> float:
+        return seat.since + self._deadline if seat.queue else seat.worker.started + START_SECONDS
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for seat in list(self._seats):
+            if self._is_timed(seat) and self._overdue_at(seat) <= now:
+                self._replace(seat, overdue=True)
+
+    def _replace(self, seat: _Seat, lost: WorkerLostError | None = None, *, overdue: bool = False) -> None:
+        """Put the spare in the place of a process that is dead or has to die, and see to its tasks."""
+        worker = seat.worker
+        how = "took too long" if overdue else worker.how_it_ended()
+        if seat.queue:
+            self._blame(seat.queue.popleft(), how=how, overdue=overdue)
+        log.warning("probe_process_replaced", pid=worker.process.pid, how=how, detail=str(lost or ""))
+        self._retire(seat)
+
+    def _retire(self, seat: _Seat) -> None:
+        """Replace a process; what is left of its tasks is nobody's fault."""
+        self._waiting.extendleft(reversed([entry for entry in seat.queue if not entry.blamed]))
+        self._suspects.extendleft(reversed([entry for entry in seat.queue if entry.blamed]))
+        lost, self._seats = seat.worker, [other for other in self._seats if other is not seat]
+        replacement = self._replacement(lost)
+        self._seats.append(_Seat(self._spare))
+        self._spare = replacement
+        self._bury(lost)
+
+    def _replacement(self, lost: WorkerProcess) -> WorkerProcess:
+        """Start another process, unless none ever gets as far as its hello."""
+        if not lost.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= MOST_FAILED_STARTS:
+                tail = lost.log_tail() or lost.how_it_ended()
+                msg = f"Probe processes cannot be started ({self._failed_starts} tries). The last one wrote: {tail}"
+                raise ConfigurationError(msg)
+        self.restarts += 1
+        return self._start()
+
+    def _blame(self, entry: _Entry, *, how: str, overdue: bool) -> None:
+        if not entry.blamed:
+            entry.blamed = True
+            self._suspects.append(entry)
+            return
+        error: MediaError
+        if overdue:
+            error = ProbeTimeoutError(
+                f"Examining the file took longer than {self._deadline:g} seconds, twice; it is probably damaged."
+            )
+        else:
+            error = ProbeCrashedError(f"Examining the file killed the process that did it, twice: it {how}.")
+        failure = MediaFailure(error.code, error.message, error.passing)
+        self._outcomes.append(ProbeOutcome(entry.task, None, None, None, 0, 0.0, failure))
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        worker.kill()
+        self._dying.append(worker)
+        self._reap()
+
+    def _reap(self) -> None:
+        self._dying = [worker for worker in self._dying if not worker.reaped()]
+
+
+def _outcome(task: ProbeTask, answer: dict[str, Any]) -> ProbeOutcome:
+    """Read an answer, which comes from a process that reads hostile files.
+
+    Raises:
+        WorkerLostError: it is not of the agreed shape.
+    """
+    try:
+        error = answer["error"]
+        return ProbeOutcome(
+            task=task,
+            info=MediaInfo.from_json(answer["info"]) if answer["info"] is not None else None,
+            fingerprint=str(answer["fingerprint"]) if answer["fingerprint"] is not None else None,
+            stat=FileStat(**answer["stat"]) if answer["stat"] is not None else None,
+            bytes_read=int(answer["bytes_read"]),
+            seconds=float(answer["seconds"]),
+            error=MediaFailure(**error) if error is not None else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        msg = f"The answer is not of the agreed shape: {problem!r}"
+        raise WorkerLostError(msg) from problem

@@ -1,0 +1,187 @@
+"""A probe process as its parent sees it: started, spoken to without ever blocking, killed, reaped."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from typing import Any, TypeVar, cast
+
+WORKER_MODULE = "stoat_ferret.media.worker"
+START_SECONDS = 60.0
+"""A process that has not said hello by then will not. Importing FFmpeg takes 0.1 s, but far longer from a slow disk."""
+MOST_BYTES = 64 * 1024 * 1024
+"""No message is longer. The length comes from a process that reads hostile files."""
+_LENGTH = struct.Struct("!i")
+_LONG = struct.Struct("!Q")
+_TAIL_BYTES = 2000
+
+Json = dict[str, Any]
+Source = TypeVar("Source")
+
+
+class WorkerLostError(Exception):
+    """The process ended, or says what it should not. Never leaves this package."""
+
+
+class WorkerProcess:
+    """One running probe process and our end of its pipe."""
+
+    def __init__(self, memory_limit_bytes: int) -> None:
+        self.sandbox: dict[str, bool] | None = None
+        """What the hello said; None until it came."""
+        self.started = time.monotonic()
+        self._received = bytearray()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-P", "-m", WORKER_MODULE, str(theirs.fileno()), str(memory_limit_bytes)],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                process_group=0,  # Ctrl-C in a terminal is for the parent
+            )
+
+    def fileno(self) -> int:
+        """Give the pipe, so that `multiprocessing.connection.wait` can watch it."""
+        return self._socket.fileno()
+
+    @property
+    def ready(self) -> bool:
+        """True once the hello has come."""
+        return self.sandbox is not None
+
+    def send(self, message: Json) -> None:
+        """Hand over a task.
+
+        Raises:
+            WorkerLostError: the process is gone, or takes nothing any more.
+        """
+        body = json.dumps(message).encode("ascii")
+        try:
+            self._socket.sendall(_LENGTH.pack(len(body)) + body)
+        except OSError as error:
+            raise WorkerLostError(str(error)) from error
+
+    def receive(self) -> list[bytes]:
+        """Give the messages that have wholly arrived, without waiting for more.
+
+        Raises:
+            WorkerLostError: the pipe has ended and nothing is left to give.
+        """
+        ended = False
+        while True:
+            try:
+                part = self._socket.recv(256 * 1024)
+            except BlockingIOError:
+                break
+            except OSError:
+                part = b""
+            if not part:
+                ended = True
+                break
+            self._received += part
+        messages = self._whole_messages()
+        if ended and not messages:
+            raise WorkerLostError("The pipe has ended.")
+        return messages
+
+    def _whole_messages(self) -> list[bytes]:
+        """Take apart what `multiprocessing.connection.Connection.send_bytes` put together."""
+        messages = []
+        while len(self._received) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._received)
+            start = _LENGTH.size
+            if length == -1 and len(self._received) >= start + _LONG.size:
+                (length,) = _LONG.unpack_from(self._received, start)
+                start += _LONG.size
+            if not 0 <= length <= MOST_BYTES:
+                msg = f"A message of {length} bytes is announced."
+                raise WorkerLostError(msg)
+            if len(self._received) < start + length:
+                break
+            messages.append(bytes(self._received[start : start + length]))
+            del self._received[: start + length]
+        return messages
+
+    def take_hello(self, message: bytes) -> None:
+        """Note what the first message says.
+
+        Raises:
+            WorkerLostError: it is no hello.
+        """
+        hello = parse(message).get("hello")
+        if not isinstance(hello, dict):
+            raise WorkerLostError("The first message is no hello.")
+        self.sandbox = {str(name): bool(worked) for name, worked in hello.items()}
+
+    def kill(self) -> None:
+        """Send SIGKILL and let go of the pipe. The process may take a while to die; see `reaped`."""
+        self._socket.close()
+        self.process.kill()
+
+    def let_go(self) -> None:
+        """Close the pipe, at which an idle process ends by itself."""
+        self._socket.close()
+
+    def reaped(self, timeout: float = 0.0) -> bool:
+        """Tell whether the process is gone from the system, and free what belonged to it if so.
+
+        One that hangs in a dead network mount cannot be killed until the mount comes back: never wait without limit.
+        """
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        self._log.close()
+        return True
+
+    def how_it_ended(self) -> str:
+        """Say for a person what ended the process, once it has; a process still running is killed for it."""
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return "closed its pipe"
+        code = self.process.returncode
+        if code >= 0:
+            return f"ended with status {code}"
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+
+    def log_tail(self) -> str:
+        """Give the end of what the process wrote to its standard output and error."""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode("utf-8", "replace").strip()
+
+
+def readable(sources: Sequence[Source], timeout: float) -> list[Source]:
+    """Wait up to `timeout` seconds until one of them, each with a `fileno`, has something to receive or has ended."""
+    return cast("list[Source]", wait(cast("Any", sources), timeout))
+
+
+def parse(message: bytes) -> Json:
+    """Read a message as a JSON object.
+
+    Raises:
+        WorkerLostError: it is none, so the process is not what it was.
+    """
+    try:
+        value = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        msg = f"The answer is not JSON: {error}"
+        raise WorkerLostError(msg) from error
+    if not isinstance(value, dict):
+        raise WorkerLostError("The answer is not a JSON object.")
+    return value

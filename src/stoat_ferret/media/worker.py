@@ -1,0 +1,214 @@
+"""What runs inside one probe process: `python -m stoat_ferret.media.worker FD MEMORY_LIMIT_BYTES`.
+
+It reads files that anybody may have made, so it is meant to be killed, and trusted with little. Messages on the pipe
+are those of `multiprocessing.connection` (`send_bytes`: a length, then that many bytes) and hold JSON, never pickles.
+The first is a hello that says what of the lock-down worked; then each task gets one answer, a thumbnail's followed by the
+image's bytes as a second message. The process ends when the pipe does.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import stat
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+
+from stoat_ferret.errors import (
+    FileChangedError,
+    MediaError,
+    NotMediaError,
+    ProbeCrashedError,
+    StoatError,
+    UnreadableFileError,
+)
+from stoat_ferret.media.fingerprint import bytes_hashed, fingerprint
+from stoat_ferret.media.frames import ImageFormat, thumbnail
+from stoat_ferret.media.probe import probe, require_safe_versions
+from stoat_ferret.paths import decode_base64
+
+ORPHAN_SECONDS = 5.0
+"""How long the process outlives its parent while a file keeps it busy."""
+LOG_LIMIT_BYTES = 16 * 1024 * 1024
+"""The process writes no file but its log, which a noisy library must not fill the disk with."""
+_NICENESS = 10
+_PR_SET_NO_NEW_PRIVS = 38
+
+Json = dict[str, Any]
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the pipe whose descriptor is the first argument, until it ends."""
+    # Ctrl-C and a service manager's stop reach the whole group; what to do about them is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe = Connection(int(arguments[0]))
+    memory_limit = int(arguments[1])
+    threading.Thread(target=_end_with_parent, args=(pipe.fileno(),), daemon=True).start()
+    require_safe_versions()
+    with contextlib.suppress(EOFError, ConnectionError):
+        _send(pipe, {"hello": lock_down(memory_limit), "pid": os.getpid()})
+        while _serve(pipe, json.loads(pipe.recv_bytes())):
+            pass
+
+
+def lock_down(memory_limit: int) -> dict[str, bool]:
+    """Give up what reading files does not need, as far as the system allows; say what worked."""
+    steps: dict[str, Callable[[], object]] = {
+        "no_new_privileges": _no_new_privileges,
+        "memory_limit": lambda: resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit)),
+        "no_core_dump": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        "log_limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_LIMIT_BYTES, LOG_LIMIT_BYTES)),
+        "nice": lambda: os.nice(_NICENESS),
+        "idle_io": lambda: psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE),
+    }
+    return {name: _worked(step) for name, step in steps.items()}
+
+
+def _worked(step: Callable[[], object]) -> bool:
+    try:
+        step()
+    except (OSError, ValueError, AttributeError, psutil.Error):
+        return False
+    return True
+
+
+def _no_new_privileges() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _end_with_parent(descriptor: int) -> None:
+    """End the process soon after the parent's end of the pipe is gone, even while FFmpeg is stuck in a file.
+
+    PR_SET_PDEATHSIG would not do: it fires when the *thread* that started the process ends, and a server's threads
+    come and go.
+    """
+    poll = select.poll()
+    poll.register(descriptor, 0)  # hang-up is always reported
+    poll.poll()
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
+
+
+def _send(pipe: Connection, message: Json) -> None:
+    pipe.send_bytes(json.dumps(message).encode("ascii"))
+
+
+def _serve(pipe: Connection, task: Json) -> bool:
+    """Do one task and answer it; False if the process had better end."""
+    began, read_before = time.monotonic(), _bytes_read_so_far()
+    answer: Json = {"stat": None, "fingerprint": None, "info": None, "image": False, "error": None, "retiring": False}
+    image = b""
+    try:
+        path = decode_base64(task["path"])
+        if task["kind"] == "thumbnail":
+            with _reading(), _open_file(path, follow_symlink=True):
+                image = thumbnail(path, int(task["width"]), cast("ImageFormat", task["format"]))
+            answer["image"] = True
+        else:
+            _examine(path, bool(task["follow_symlink"]), answer)
+    except StoatError as error:
+        answer["error"] = _failure(error)
+    except MemoryError:
+        answer["error"] = _failure(ProbeCrashedError("Examining the file needs more memory than one file may have."))
+        answer["retiring"] = True
+    except Exception as error:  # noqa: BLE001 - the border: whatever a file does to us is an answer, and is logged there
+        answer["error"] = _failure(MediaError(f"{type(error).__name__}: {error}"))
+        answer["traceback"] = traceback.format_exc(limit=-8)
+    read_after = _bytes_read_so_far()
+    if read_before is not None and read_after is not None:
+        answer["bytes_read"] = max(0, read_after - read_before)
+    else:
+        answer["bytes_read"] = bytes_hashed(answer["stat"]["size"]) if answer["fingerprint"] else 0
+    answer["seconds"] = time.monotonic() - began
+    _send(pipe, answer)
+    if answer["image"]:
+        pipe.send_bytes(image)
+    return not answer["retiring"]
+
+
+def _failure(error: StoatError) -> Json:
+    return {"code": error.code, "message": error.message, "passing": isinstance(error, MediaError) and error.passing}
+
+
+def _examine(path: bytes, follow_symlink: bool, answer: Json) -> None:
+    """Fill the answer with the file's state, fingerprint and media facts, all of one and the same content.
+
+    Raises:
+        FileChangedError: it was written to, or replaced, meanwhile; whatever else was found is void.
+    """
+    with _reading(), _open_file(path, follow_symlink) as descriptor:
+        before = _state(os.fstat(descriptor))
+        answer["stat"] = before
+        try:
+            answer["fingerprint"] = fingerprint(descriptor, before["size"])
+            answer["info"] = probe(path).to_json()
+        finally:
+            by_name = os.stat(path, follow_symlinks=follow_symlink)  # noqa: PTH116 - a path of bytes
+            if _state(os.fstat(descriptor)) != before or _state(by_name) != before:
+                answer["info"] = answer["fingerprint"] = None
+                raise FileChangedError("The file changed while it was being read; it is probably still being written.")
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what the file system says into what the scan understands."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UnreadableFileError("The file is no longer there.") from error
+    except OSError as error:
+        raise UnreadableFileError(f"The file could not be read: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
+def _open_file(path: bytes, follow_symlink: bool) -> Iterator[int]:
+    """Open a regular file. Anything else is refused unopened: opening a device or a pipe can block, or do things."""
+    _require_regular(os.stat(path, follow_symlinks=follow_symlink))  # noqa: PTH116 - a path of bytes
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow_symlink else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    try:
+        _require_regular(os.fstat(descriptor))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise NotMediaError("This is not a regular file but a folder, link, device, pipe or socket.")
+
+
+def _state(status: os.stat_result) -> dict[str, int]:
+    return {
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "inode": status.st_ino,
+        "device": status.st_dev,
+    }
+
+
+def _bytes_read_so_far() -> int | None:
+    """Give the bytes this process has read by system calls; None where the kernel does not count them."""
+    try:
+        first_line = Path("/proc/self/io").read_bytes().split(b"\n", 1)[0]
+        return int(first_line.removeprefix(b"rchar: "))
+    except (OSError, ValueError):
+        return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
