@@ -82,7 +82,7 @@ class WorkerSupervisor:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
-        """End the worker and wait until it has ended: its input is closed; after the timeout follow SIGTERM, SIGKILL."""
+        """End the worker, and wait for that: its input is closed; after the timeout follow SIGTERM and SIGKILL."""
         self._stopping.set()
         if self._thread is None:
             return

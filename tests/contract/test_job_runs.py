@@ -1,0 +1,234 @@
+"""What every job queue promises about a run: leases, tokens, progress, ends."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, open_stage
+
+from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress
+from stoat_ferret.jobs.queue import AsyncJobQueue
+
+pytestmark = pytest.mark.anyio
+
+COMPLETE = JobOutcome(status=JobStatus.COMPLETE, result={"answer": 42})
+STEP = Progress(phase="probe", done=1, total=2, rate=1.5, eta_seconds=0.7, current="a.mov")
+
+Write = Callable[[AsyncJobQueue, Claim], Awaitable[object]]
+WRITES: dict[str, Write] = {
+    "renew": lambda queue, claim: queue.renew(claim),
+    "report": lambda queue, claim: queue.report(claim, 0.5, STEP),
+    "finish": lambda queue, claim: queue.finish(claim, COMPLETE),
+    "release": lambda queue, claim: queue.release(claim),
+}
+
+
+@pytest.fixture(params=QUEUES)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    """Give each kind of queue in turn."""
+    with open_stage(request.param, tmp_path) as stage:
+        yield stage
+
+
+@pytest.fixture
+def queue(stage: Stage) -> AsyncJobQueue:
+    """Give the queue alone."""
+    return stage.queue
+
+
+async def claim(queue: AsyncJobQueue) -> Claim:
+    found = await queue.claim("worker")
+    assert found is not None
+    return found
+
+
+async def begin(queue: AsyncJobQueue, **options: Any) -> Claim:
+    await queue.submit(JobRequest(type="scan", payload={}, **options))
+    return await claim(queue)
+
+
+class TestLeases:
+    async def test_a_renewed_lease_holds(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """Its length counts from the last renewal."""
+        running = await begin(queue)
+        stage.clock.advance(LEASE_SECONDS - 1)
+        assert (await queue.renew(running)).id == running.job.id
+        stage.clock.advance(LEASE_SECONDS - 1)
+        assert await queue.claim("other") is None
+
+    async def test_an_ended_lease_is_taken_over(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """As a new attempt, which starts from the beginning."""
+        running = await begin(queue)
+        await queue.report(running, 0.5, STEP)
+        stage.clock.advance(LEASE_SECONDS)
+        again = await claim(queue)
+        assert (again.job.id, again.job.attempt) == (running.job.id, 2)
+        assert (again.job.progress, again.job.progress_detail) == (None, None)
+        assert again.token != running.token
+
+    async def test_a_late_worker_goes_on_where_nobody_took_over(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """Nothing is gained by throwing its work away."""
+        running = await begin(queue)
+        stage.clock.advance(LEASE_SECONDS * 2)
+        await queue.renew(running)
+        assert await queue.claim("other") is None
+        assert (await queue.finish(running, COMPLETE)).status is JobStatus.COMPLETE
+
+    @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+    async def test_nothing_is_written_after_a_takeover(self, queue: AsyncJobQueue, stage: Stage, write: Write) -> None:
+        """The token is another one."""
+        old = await begin(queue)
+        stage.clock.advance(LEASE_SECONDS)
+        new = await claim(queue)
+        before = await queue.get(old.job.id)
+        with pytest.raises(FencedError):
+            await write(queue, old)
+        assert await queue.get(old.job.id) == before
+        assert (await queue.finish(new, COMPLETE)).attempt == 2
+
+    @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+    @pytest.mark.parametrize("end", ["finish", "release"])
+    async def test_nothing_is_written_after_the_end(self, queue: AsyncJobQueue, write: Write, end: str) -> None:
+        """A run ends once, whether the job ended or was handed back."""
+        running = await begin(queue)
+        await WRITES[end](queue, running)
+        before = await queue.get(running.job.id)
+        with pytest.raises(FencedError):
+            await write(queue, running)
+        assert await queue.get(running.job.id) == before
+
+    async def test_a_claim_of_a_job_that_is_not_there_is_refused(self, queue: AsyncJobQueue) -> None:
+        """As one that was taken over."""
+        job = Job(id="x", revision=1, type="scan", payload={}, status=JobStatus.RUNNING, created_at=0)
+        with pytest.raises(FencedError):
+            await queue.renew(Claim(job, "token"))
+
+
+class TestProgress:
+    async def test_progress_is_seen(self, queue: AsyncJobQueue) -> None:
+        """With everything the handler said."""
+        running = await begin(queue)
+        await queue.report(running, 0.5, STEP)
+        job = await queue.get(running.job.id)
+        assert job.progress == 0.5
+        assert job.progress_detail == {
+            "phase": "probe",
+            "done": 1,
+            "total": 2,
+            "unit": "files",
+            "current": "a.mov",
+            "rate": 1.5,
+            "eta_seconds": 0.7,
+        }
+
+    async def test_progress_never_goes_back(self, queue: AsyncJobQueue) -> None:
+        """Neither to less nor to nothing known."""
+        running = await begin(queue)
+        seen = []
+        for fraction in (None, 0.0, 0.4, 0.2, None, 0.5):
+            await queue.report(running, fraction, STEP)
+            seen.append((await queue.get(running.job.id)).progress)
+        assert seen == [None, 0.0, 0.4, 0.4, 0.4, 0.5]
+
+    async def test_a_handed_back_job_starts_anew(self, queue: AsyncJobQueue) -> None:
+        """Waiting, it has neither progress nor a start."""
+        running = await begin(queue)
+        await queue.report(running, 0.5, STEP)
+        await queue.release(running)
+        job = await queue.get(running.job.id)
+        assert (job.status, job.progress, job.progress_detail, job.started_at) == (JobStatus.PENDING, None, None, None)
+        assert (await claim(queue)).job.attempt == 2
+
+
+class TestEnds:
+    async def test_complete_is_all_of_it(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """Progress is then 1.0, and only then."""
+        running = await begin(queue)
+        await queue.report(running, 0.5, STEP)
+        stage.clock.advance(2)
+        job = await queue.finish(running, COMPLETE)
+        assert job == await queue.get(job.id)
+        assert (job.status, job.progress, job.result) == (JobStatus.COMPLETE, 1.0, {"answer": 42})
+        assert (job.error, job.error_code, job.finished_at) == (None, None, stage.clock())
+
+    @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED])
+    async def test_another_end_keeps_what_was_done(self, queue: AsyncJobQueue, status: JobStatus) -> None:
+        """The progress that was made, the partial result and the reason."""
+        running = await begin(queue)
+        await queue.report(running, 0.5, STEP)
+        outcome = JobOutcome(status=status, result={"scanned": 3}, error="It broke.", error_code="BROKEN")
+        job = await queue.finish(running, outcome)
+        assert job == await queue.get(job.id)
+        assert (job.status, job.progress, job.result) == (status, 0.5, {"scanned": 3})
+        assert (job.error, job.error_code) == ("It broke.", "BROKEN")
+
+    @pytest.mark.parametrize("status", [JobStatus.PENDING, JobStatus.RUNNING])
+    async def test_a_job_cannot_end_unfinished(self, queue: AsyncJobQueue, status: JobStatus) -> None:
+        """That would be a mistake in the program."""
+        running = await begin(queue)
+        with pytest.raises(ValueError, match="cannot end"):
+            await queue.finish(running, JobOutcome(status=status))
+
+
+class TestCancelling:
+    async def test_a_pending_job_ends_at_once(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """Nobody needs to look at it."""
+        submission = await queue.submit(JobRequest(type="scan", payload={}))
+        job = await queue.cancel(submission.job.id)
+        assert job == await queue.get(job.id)
+        assert (job.status, job.cancel_requested, job.finished_at) == (JobStatus.CANCELLED, True, stage.clock())
+        assert await queue.claim("worker") is None
+
+    async def test_a_running_job_learns_of_it(self, queue: AsyncJobQueue) -> None:
+        """At its next renewal at the latest; what it makes of that is its own."""
+        running = await begin(queue)
+        job = await queue.cancel(running.job.id)
+        assert (job.status, job.cancel_requested) == (JobStatus.RUNNING, True)
+        assert (await queue.renew(running)).cancel_requested
+        assert (await queue.finish(running, COMPLETE)).status is JobStatus.COMPLETE
+
+    async def test_asking_again_changes_nothing(self, queue: AsyncJobQueue) -> None:
+        """The answer is the same."""
+        running = await begin(queue)
+        assert await queue.cancel(running.job.id) == await queue.cancel(running.job.id)
+
+    @pytest.mark.parametrize("status", [status for status in JobStatus if status.terminal])
+    async def test_an_ended_job_cannot_be_cancelled(self, queue: AsyncJobQueue, status: JobStatus) -> None:
+        """The answer names how it ended."""
+        running = await begin(queue)
+        job = await queue.finish(running, JobOutcome(status=status))
+        with pytest.raises(JobAlreadyFinishedError, match=status.value):
+            await queue.cancel(job.id)
+        assert await queue.get(job.id) == job
+
+    async def test_handing_back_a_cancelled_job_ends_it(self, queue: AsyncJobQueue) -> None:
+        """It would only be claimed to be ended."""
+        running = await begin(queue)
+        await queue.cancel(running.job.id)
+        await queue.release(running)
+        assert (await queue.get(running.job.id)).status is JobStatus.CANCELLED
+
+    async def test_a_job_cancelled_after_its_worker_died_does_not_run_again(
+        self, queue: AsyncJobQueue, stage: Stage
+    ) -> None:
+        """The next claim ends it instead."""
+        running = await begin(queue)
+        await queue.cancel(running.job.id)
+        stage.clock.advance(LEASE_SECONDS)
+        assert await queue.claim("other") is None
+        assert (await queue.get(running.job.id)).status is JobStatus.CANCELLED
+        with pytest.raises(FencedError):
+            await queue.finish(running, COMPLETE)
+
+
+class TestWorkers:
+    async def test_saying_that_a_worker_is_alive_or_gone_is_harmless(self, queue: AsyncJobQueue) -> None:
+        """Any number of times, and known or not."""
+        await queue.heartbeat("w")
+        await queue.heartbeat("w")
+        assert await queue.recover() == 0
+        await queue.dismiss("w")
+        await queue.dismiss("w")
+        assert await queue.live_workers() == ()
