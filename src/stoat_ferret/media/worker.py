@@ -2,8 +2,8 @@
 
 It reads files that anybody may have made, so it is meant to be killed, and trusted with little. Messages on the pipe
 are those of `multiprocessing.connection` (`send_bytes`: a length, then that many bytes) and hold JSON, never pickles.
-The first is a hello that says what of the lock-down worked; then each task gets one answer, a thumbnail's followed by the
-image's bytes as a second message. The process ends when the pipe does.
+The first is a hello that says what of the lock-down worked; then each task gets one answer, a thumbnail's followed by
+the image's bytes as a second message. The process ends when the pipe does.
 """
 
 import contextlib
