@@ -20,6 +20,7 @@
     ├── ConflictError
     │   ├── JobAlreadyFinishedError
     │   └── FencedError
+    ├── NotSupportedError
     ├── InvalidQueryError
     │   └── InvalidCursorError
     ├── MediaError
@@ -162,6 +163,12 @@ class FencedError(ConflictError):
     """Another worker has taken this job over; what this one still had to write is refused."""
 
     code = "FENCED"
+
+
+class NotSupportedError(StoatError):
+    """This program does not do that."""
+
+    code = "NOT_SUPPORTED"
 
 
 class InvalidQueryError(StoatError):

@@ -38,3 +38,12 @@ def is_below(path: bytes, folder: bytes) -> bool:
 def absolute(path: bytes) -> bytes:
     """Normalise an absolute path: no `.`, `..`, doubled or trailing slash. Symbolic links are left alone."""
     return os.path.normpath(path)
+
+
+def exact_if_needed(path: bytes) -> str | None:
+    """Give the path in base64 where `display` loses something, else None."""
+    try:
+        path.decode("utf-8")
+    except UnicodeDecodeError:
+        return encode_base64(path)
+    return None

@@ -11,8 +11,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from stoat_ferret.errors import ConfigurationError
 
 DEFAULT_VIDEO_EXTENSIONS = tuple(
-    "3g2 3gp amv asf avi bik divx dv f4v flv gxf h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 "
-    "mpe mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb smk ts vob vvc webm wmv wtv y4m".split()
+    "264 265 266 3g2 3gp amv asf av1 avc avi bik divx dv f4v flc fli flv gxf h264 h265 hevc ivf m1v m2t m2ts m2v m4s "
+    "m4v mj2 mjpeg mjpg mkv mov mp4 mpe mpeg mpg mpv mts mxf nsv nut obu ogm ogv ps qt rm rmvb smk ts viv vob vvc webm "
+    "wmv wtv y4m".split()
 )
 
 # Environment values of these fields reach the validators below as they are, instead of being read as JSON.
@@ -109,3 +110,16 @@ def load_settings(**overrides: Any) -> Settings:
             name = "STOAT_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
             lines.append(f"{name}={problem.get('input')!r}: {problem['msg']}")
         raise ConfigurationError("; ".join(lines)) from error
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Give the environment variables that make another process read the same settings."""
+    values: dict[str, str] = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if name == "media_roots":
+            value = os.pathsep.join(str(path) for path in value)
+        elif isinstance(value, tuple):
+            value = ",".join(value)
+        values["STOAT_" + name.upper()] = str(value)
+    return values

@@ -135,7 +135,7 @@ video_texts = Table(
 event.listen(
     video_texts,
     "after_create",
-    DDL(
+    DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy left its constructor without annotations
         "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
     ).execute_if(dialect="sqlite"),
 )

@@ -86,6 +86,22 @@ class FrameGrabber:
         finally:
             self._lock.release()
 
+    def check(self, timeout: float = 5.0) -> dict[str, bool]:
+        """Make sure that the process runs, and give what of its lock-down works, by name.
+
+        Raises:
+            MediaError: it is busy, or does not answer.
+            ConfigurationError: it cannot be started here.
+        """
+        until = time.monotonic() + timeout
+        if not self._lock.acquire(timeout=timeout):
+            raise ProbeTimeoutError("The thumbnail process is busy.")
+        try:
+            self._live_worker(until)
+            return dict(self.sandbox)
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """End the process."""
         with self._lock:

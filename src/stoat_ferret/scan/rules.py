@@ -36,8 +36,10 @@ class Rules:
         spec = GitIgnoreSpec.from_lines(patterns)
         # One expression instead of a dozen: this runs for every name of a tree that may hold millions. None of the
         # patterns is a negation, so their order does not matter.
-        joined = "|".join(f"(?:{pattern.regex.pattern})" for pattern in spec.patterns if pattern.regex)
-        self._ignored = re.compile(joined)
+        expressions = [pattern.regex.pattern for pattern in spec.patterns if pattern.regex]
+        # pathspec names a group in each, and a name may stand in an expression only once.
+        unnamed = [re.sub(r"\(\?P<\w+>", "(?:", expression) for expression in expressions]
+        self._ignored = re.compile("|".join(f"(?:{expression})" for expression in unnamed))
         self._endings = tuple(os.fsencode("." + extension) for extension in extensions)
         self.digest = xxhash.xxh3_64_digest("\0".join([*extensions, "", *patterns]).encode())
         """Changes whenever the rules do."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
@@ -20,6 +20,10 @@ class ScanOptions:
     force: bool = False
     accept_loss: bool = False
     dry_run: bool = False
+
+    def at(self, path: bytes) -> "ScanOptions":
+        """Give the same for another path."""
+        return replace(self, path=path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,89 @@
+"""The application: routes, error handling, start and end."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+
+from stoat_ferret import __version__
+from stoat_ferret.api import problems
+from stoat_ferret.api.dependencies import State
+from stoat_ferret.api.routers import health, jobs, libraries, videos
+from stoat_ferret.api.security import MAX_BODY_BYTES, LocalCallersOnly
+from stoat_ferret.api.services.scan import scan_request, validate_scan_path
+from stoat_ferret.runtime import Runtime, open_runtime
+from stoat_ferret.scan.scope import ScanOptions
+from stoat_ferret.settings import Settings
+from stoat_ferret.web import routes as web
+
+API = "/api/v1"
+DESCRIPTION = """
+A video library you can script. Point it at folders of footage; it keeps an exact, searchable catalogue of every video
+in them, and does everything slow as a *job* that answers at once.
+
+1. `POST /api/v1/videos/scan` with a folder's path answers with a `job_id`.
+2. `GET /api/v1/jobs/{job_id}` says how far it is, and what it did.
+3. `GET /api/v1/videos/search?q=…` finds.
+
+Errors are problem documents (RFC 9457): `detail` is for people, `code` for programs. Times are RFC 3339 in UTC,
+durations seconds, sizes bytes. Lists are paged by cursor: give `next_cursor` back as `cursor`.
+"""
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    supervise_worker: bool = True,
+    in_memory_jobs: bool = False,
+    scan_at_start: Sequence[bytes] = (),
+) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: what to build.
+        supervise_worker: keep a worker process running beside this one.
+        in_memory_jobs: run jobs at once and in this process, for tests.
+        scan_at_start: folders for which a scan is put on the queue once all is up.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        runtime = open_runtime(settings, in_memory_jobs=in_memory_jobs)
+        supervisor = runtime.supervisor() if supervise_worker and not in_memory_jobs else None
+        try:
+            if supervisor is not None:
+                supervisor.start()
+            for path in scan_at_start:
+                await _submit_scan(runtime, path)
+            yield {"runtime": runtime, "supervisor": supervisor}
+        finally:
+            if supervisor is not None:
+                supervisor.stop()
+            runtime.close()
+
+    app = FastAPI(
+        title="stoat-ferret",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
+    problems.register(app)
+    for router in (videos.router, jobs.router, libraries.router):
+        app.include_router(router, prefix=API)
+    app.include_router(health.router)
+    web.mount(app)
+    return app
+
+
+async def _submit_scan(runtime: Runtime, path: bytes) -> None:
+    checked = await validate_scan_path(path, runtime.settings, runtime.repository)
+    submission = await runtime.queue.submit(scan_request(ScanOptions(path=checked), runtime.repository))
+    log.info("scan submitted", path=submission.job.payload["path"], job_id=submission.job.id)

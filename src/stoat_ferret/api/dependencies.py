@@ -1,0 +1,104 @@
+"""What routes are handed."""
+
+from typing import Annotated, TypedDict
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from stoat_ferret.jobs.queue import AsyncJobQueue
+from stoat_ferret.jobs.supervisor import WorkerSupervisor
+from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.runtime import Runtime
+from stoat_ferret.settings import Settings
+
+
+class State(TypedDict):
+    """What the application's lifespan yields."""
+
+    runtime: Runtime
+    supervisor: WorkerSupervisor | None
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.state.runtime
+    return runtime
+
+
+def _supervisor(request: Request) -> WorkerSupervisor | None:
+    supervisor: WorkerSupervisor | None = request.state.supervisor
+    return supervisor
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+SupervisorDep = Annotated[WorkerSupervisor | None, Depends(_supervisor)]
+
+
+def _library(runtime: RuntimeDep) -> LibraryRepository:
+    return runtime.repository
+
+
+def _jobs(runtime: RuntimeDep) -> AsyncJobQueue:
+    return runtime.queue
+
+
+def _settings(runtime: RuntimeDep) -> Settings:
+    return runtime.settings
+
+
+LibraryDep = Annotated[LibraryRepository, Depends(_library)]
+JobsDep = Annotated[AsyncJobQueue, Depends(_jobs)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+
+LimitParam = Annotated[int, Query(ge=1, le=200, description="Entries a page.")]
+CursorParam = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: a misspelt filter must not be a filter left out.
+
+    Raises:
+        RequestValidationError: there is one.
+    """
+    route = request.scope.get("route")
+    dependant = getattr(route, "dependant", None)
+    if dependant is None:
+        return
+    known = _parameter_names(dependant)
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        raise RequestValidationError(
+            [
+                {
+                    "type": "unknown_parameter",
+                    "loc": ("query", name),
+                    "msg": f"This parameter is not known here. Known: {names}.",
+                    "input": request.query_params[name],
+                }
+                for name in unknown
+            ]
+        )
+
+
+def _parameter_names(dependant: object) -> set[str]:
+    names = {field.alias for field in getattr(dependant, "query_params", ())}
+    for inner in getattr(dependant, "dependencies", ()):
+        names |= _parameter_names(inner)
+    return names
+
+
+def not_modified(request: Request, response: Response, etag: str) -> Response | None:
+    """Set the ETag; gives a 304 to answer with where the client has that version already (RFC 9110, 13.1.2)."""
+    quoted = f'"{etag}"'
+    response.headers["ETag"] = quoted
+    wanted = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    if quoted in wanted or "*" in wanted:
+        return Response(status_code=304, headers={"ETag": quoted})
+    return None
+
+
+def link_next(request: Request, response: Response, cursor: str | None) -> None:
+    """Set the `Link: rel="next"` header of a page that is not the last (RFC 8288)."""
+    if cursor is not None:
+        url = request.url.include_query_params(cursor=cursor)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

@@ -1,0 +1,129 @@
+"""Every error as an RFC 9457 problem: one table from exceptions to statuses."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from stoat_ferret import errors
+from stoat_ferret.api.schemas.problem import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUSES: tuple[tuple[type[errors.StoatError], int], ...] = (
+    (errors.PathNotAllowedError, 403),
+    (errors.PathNotReadableError, 403),
+    (errors.PathTimeoutError, 503),
+    (errors.PathError, 400),
+    (errors.InvalidQueryError, 400),
+    (errors.NotSupportedError, 400),
+    (errors.NotFoundError, 404),
+    (errors.ConflictError, 409),
+    (errors.MediaError, 503),
+    (errors.StorageFullError, 507),
+    (errors.StorageError, 503),
+    (errors.StoatError, 500),
+)
+"""The first row that fits decides."""
+
+RETRY_AFTER = {503: "1", 507: "30"}
+"""Seconds after which it may be worth trying again, by status."""
+
+HTTP_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 406: "NOT_ACCEPTABLE", 413: "BODY_TOO_LARGE"}
+
+log = structlog.get_logger(__name__)
+
+
+def problem_response(
+    instance: str,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    fields: list[dict[str, Any]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Build the answer to a request that failed."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+    }
+    if fields is not None:
+        body["errors"] = fields
+    more = {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
+    return JSONResponse(body, status, headers={**more, **(headers or {})}, media_type=MEDIA_TYPE)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe, for OpenAPI, the problems that a route answers with."""
+    return {
+        status: {
+            "model": Problem,
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def _status_of(error: errors.StoatError) -> int:
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+async def _on_stoat_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.StoatError)  # noqa: S101  # registered for nothing else
+    status = _status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request failed", path=request.url.path, code=error.code, detail=error.message)
+    return problem_response(request.url.path, status, error.code, error.message)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for nothing else
+    fields = [
+        {
+            "field": ".".join(str(part) for part in problem["loc"]),
+            "message": problem["msg"],
+            "value": jsonable_encoder(
+                problem.get("input"), custom_encoder={bytes: lambda b: b.decode("utf-8", "replace")}
+            ),
+        }
+        for problem in error.errors()
+    ]
+    detail = "The request is not of the right shape: " + "; ".join(f"{f['field']}: {f['message']}" for f in fields)
+    return problem_response(request.url.path, 422, "VALIDATION_ERROR", detail, fields=fields)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for nothing else
+    code = HTTP_CODES.get(error.status_code, HTTPStatus(error.status_code).name)
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = f"There is nothing at {request.url.path}. GET /openapi.json lists what there is."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"{request.method} is not possible at {request.url.path}. Use {allowed}."
+    return problem_response(request.url.path, error.status_code, code, detail, headers=dict(error.headers or {}))
+
+
+async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", path=request.url.path, method=request.method, exc_info=error)
+    detail = "Something unexpected went wrong; the server's log has the details. Trying again may help."
+    return problem_response(request.url.path, 500, "INTERNAL_ERROR", detail)
+
+
+def register(app: FastAPI) -> None:
+    """Make the application answer every error with a problem."""
+    app.add_exception_handler(errors.StoatError, _on_stoat_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unexpected)

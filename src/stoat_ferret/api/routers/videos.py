@@ -1,0 +1,168 @@
+"""Videos: scan, list, search, show, picture, forget."""
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from stoat_ferret.api.dependencies import (
+    CursorParam,
+    JobsDep,
+    LibraryDep,
+    LimitParam,
+    RuntimeDep,
+    SettingsDep,
+    link_next,
+    not_modified,
+    refuse_unknown_parameters,
+)
+from stoat_ferret.api.problems import responses
+from stoat_ferret.api.schemas.job import JobSubmitResponse
+from stoat_ferret.api.schemas.video import (
+    ScanRequest,
+    VideoDetailResponse,
+    VideoListResponse,
+    VideoResponse,
+    VideoSearchResponse,
+)
+from stoat_ferret.api.services.previews import ImageFormat, PreviewService
+from stoat_ferret.api.services.scan import scan_request, validate_scan_path
+from stoat_ferret.errors import NotSupportedError
+from stoat_ferret.library.models import Page
+from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.library.search import DEFAULT_SORT, find
+
+router = APIRouter(prefix="/videos", tags=["videos"], dependencies=[Depends(refuse_unknown_parameters)])
+
+QUERY_HELP = "Words and quoted phrases that the name, path, title or tags hold; case and accents do not matter."
+SortParam = Annotated[
+    str,
+    Query(
+        pattern="^-?(name|added|modified|duration|size)$",
+        description="`name`, `added`, `modified`, `duration` or `size`; a leading `-` turns the order round.",
+    ),
+]
+
+
+@router.post(
+    "/scan",
+    status_code=202,
+    summary="Scan a folder",
+    responses={
+        **responses(400, 403, 422, 503, 507),
+        202: {
+            "headers": {
+                "Location": {"description": "The job.", "schema": {"type": "string"}},
+                "Retry-After": {"description": "Seconds until asking again.", "schema": {"type": "integer"}},
+            }
+        },
+    },
+)
+async def scan(
+    body: ScanRequest, response: Response, jobs: JobsDep, library: LibraryDep, settings: SettingsDep
+) -> JobSubmitResponse:
+    """Put a scan on the queue and answer at once, with the id of the job that does it.
+
+    The job is on disk when this answers. An equal scan that is still pending is joined: the answer is that job's id.
+    """
+    options = body.options()
+    path = await validate_scan_path(options.path, settings, library)
+    request = await to_thread.run_sync(lambda: scan_request(options.at(path), library))
+    submission = await jobs.submit(request)
+    response.headers["Location"] = f"/api/v1/jobs/{submission.job.id}"
+    response.headers["Retry-After"] = "1"
+    return JobSubmitResponse(job_id=submission.job.id)
+
+
+@router.get("", summary="List videos", responses=responses(400, 422))
+def list_videos(
+    request: Request,
+    response: Response,
+    library: LibraryDep,
+    q: Annotated[str | None, Query(description=QUERY_HELP)] = None,
+    sort: SortParam = DEFAULT_SORT,
+    cursor: CursorParam = None,
+    limit: LimitParam = 50,
+) -> VideoListResponse:
+    """Give one page of videos; missing and broken ones are among them, see `state`."""
+    return VideoListResponse(**_page(request, response, library, q or None, sort, cursor, limit))
+
+
+@router.get("/search", summary="Search videos", responses=responses(400, 422))
+def search_videos(
+    request: Request,
+    response: Response,
+    library: LibraryDep,
+    q: Annotated[str, Query(min_length=1, description=QUERY_HELP, examples=["beach 2024"])],
+    sort: SortParam = DEFAULT_SORT,
+    cursor: CursorParam = None,
+    limit: LimitParam = 50,
+) -> VideoSearchResponse:
+    """Give one page of the videos that hold every word and quoted phrase of the query, from one letter on."""
+    return VideoSearchResponse(query=q, **_page(request, response, library, q, sort, cursor, limit))
+
+
+@router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=responses(404))
+def get_video(request: Request, response: Response, video_id: str, library: LibraryDep) -> object:
+    """Give everything that is known of a video."""
+    detail = library.video_detail(video_id)
+    etag = f"{detail.video.id}-{detail.video.updated_at}"
+    return not_modified(request, response, etag) or VideoDetailResponse.of_detail(detail)
+
+
+@router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=responses(400, 404, 503))
+def delete_video(
+    video_id: str,
+    library: LibraryDep,
+    delete_file: Annotated[bool, Query(description="Always refused: footage is never deleted.")] = False,
+) -> None:
+    """Forget the entry. The file is never touched; the next scan of its folder finds it as a new one."""
+    if delete_file:
+        raise NotSupportedError("This program never deletes footage. Leave out delete_file to forget the entry only.")
+    library.delete_video(video_id)
+
+
+@router.get(
+    "/{video_id}/thumbnail",
+    summary="A picture of a video",
+    response_class=Response,
+    responses={
+        **responses(404, 422, 503),
+        200: {"content": {"image/jpeg": {}, "image/webp": {}}, "description": "The picture."},
+    },
+)
+async def get_thumbnail(
+    request: Request,
+    video_id: str,
+    runtime: RuntimeDep,
+    width: Annotated[int, Query(ge=16, le=1280, description="Pixels; rounded up to 160, 320, 640 or 1280.")] = 320,
+) -> Response:
+    """Give a picture, WebP where `Accept` names it and JPEG otherwise; made when it is first asked for."""
+    video = await to_thread.run_sync(runtime.repository.video, video_id)
+    image_format: ImageFormat = "webp" if "image/webp" in request.headers.get("accept", "") else "jpeg"
+    headers = Response(headers={"Cache-Control": "private, max-age=86400", "Vary": "Accept"})
+    unchanged = not_modified(request, headers, PreviewService.etag(video, width, image_format))
+    if unchanged is not None:
+        return unchanged
+    picture = await runtime.previews.thumbnail(video, width, image_format)
+    del headers.headers["content-length"]
+    return Response(picture.data, media_type=picture.media_type, headers=dict(headers.headers))
+
+
+def _page(
+    request: Request,
+    response: Response,
+    library: LibraryRepository,
+    query: str | None,
+    sort: str,
+    cursor: str | None,
+    limit: int,
+) -> dict[str, object]:
+    page: Page = find(library.database, query=query, sort=sort, cursor=cursor, limit=limit)
+    link_next(request, response, page.next_cursor)
+    return {
+        "videos": [VideoResponse.of(video) for video in page.videos],
+        "next_cursor": page.next_cursor,
+        "total": page.total,
+        "total_is_lower_bound": page.total_is_lower_bound,
+    }

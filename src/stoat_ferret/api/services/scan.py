@@ -1,0 +1,179 @@
+"""The scan as a job: what may be asked, what is put on the queue, what a worker does with it."""
+
+import asyncio
+import os
+import stat
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from stoat_ferret import paths
+from stoat_ferret.errors import (
+    InvalidPathError,
+    PathNotAllowedError,
+    PathNotReadableError,
+    PathTimeoutError,
+    StoatError,
+)
+from stoat_ferret.jobs.context import JobCancelled, JobContext
+from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
+from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.media.pool import ProbePool
+from stoat_ferret.scan.pipeline import run_scan
+from stoat_ferret.scan.report import read_report
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.scope import ScanOptions, covering
+from stoat_ferret.settings import Settings
+
+SCAN_JOB_TYPE = "scan"
+
+T = TypeVar("T")
+
+
+async def validate_scan_path(path: bytes, settings: Settings, repository: LibraryRepository) -> bytes:
+    """Check, without reading any folder, that a path may be scanned; gives it normalised.
+
+    Raises:
+        InvalidPathError: relative, with a NUL, a file, or missing outside every library.
+        PathNotAllowedError: outside the media roots, symbolic links resolved.
+        PathNotReadableError: a folder that this user may not read.
+        PathTimeoutError: the disk did not answer in time.
+    """
+    shown = paths.display(path)
+    if b"\0" in path:
+        raise InvalidPathError("The path holds a NUL character, which no file name can. Give an absolute path.")
+    if not path.startswith(b"/"):
+        raise InvalidPathError(f"The path {shown!r} is not absolute. Give it from the root, as in /home/me/Videos.")
+    path = paths.absolute(path)
+    seconds = settings.path_timeout_seconds
+    try:
+        return await asyncio.wait_for(_in_daemon_thread(lambda: _check(path, settings, repository)), seconds)
+    except TimeoutError as error:
+        msg = (
+            f"The disk that holds {shown} did not answer within {seconds:g} s. Check that it is connected, then retry."
+        )
+        raise PathTimeoutError(msg) from error
+
+
+async def _in_daemon_thread(work: Callable[[], T]) -> T:
+    # A disk that hangs keeps its thread for ever. In a pool, a few of these would block everything; a daemon thread of
+    # its own can be left behind.
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # None only where T allows it
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  # handed to the waiting coroutine, which raises it
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="path-check", daemon=True).start()
+    return await done
+
+
+def _check(path: bytes, settings: Settings, repository: LibraryRepository) -> bytes:
+    shown = paths.display(path)
+    if settings.media_roots:
+        real = os.path.realpath(path)
+        if not any(paths.is_below(real, os.fsencode(root)) for root in settings.media_roots):
+            msg = f"{shown} lies outside the allowed media roots. Add its folder to STOAT_MEDIA_ROOTS to allow it."
+            raise PathNotAllowedError(msg)
+    try:
+        status = os.stat(path)  # noqa: PTH116  # the path is bytes, which pathlib does not take
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if repository.covering_library(path) is not None:
+            return path  # the scan itself will say whether the disk is away or only this folder is
+        raise InvalidPathError(f"The folder {shown} does not exist. Check the spelling, or mount its disk.") from error
+    except PermissionError as error:
+        raise PathNotReadableError(_not_readable(shown)) from error
+    except OSError as error:
+        raise InvalidPathError(f"The path {shown[:200]} cannot be used: {error.strerror}.") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise InvalidPathError(f"{shown} is not a folder. Give the folder that holds it.")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise PathNotReadableError(_not_readable(shown))
+    return path
+
+
+def _not_readable(shown: str) -> str:
+    return f"The folder {shown} cannot be read by the user that runs stoat. Grant read and search permission on it."
+
+
+def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequest:
+    """Give the job that does a scan; equal scans have equal keys, scans of one library exclude each other."""
+    library = covering(options.path, repository.libraries())
+    return JobRequest(
+        type=SCAN_JOB_TYPE,
+        payload={
+            "path": paths.display(options.path),
+            "path_bytes": paths.encode_base64(options.path),
+            "recursive": options.recursive,
+            "force": options.force,
+            "accept_loss": options.accept_loss,
+            "dry_run": options.dry_run,
+        },
+        exclusive_key="scan:" + paths.encode_base64(library.path_bytes if library else options.path),
+    )
+
+
+def scan_options(payload: dict[str, Any]) -> ScanOptions:
+    """Read back what `scan_request` put into a payload."""
+    return ScanOptions(
+        path=paths.decode_base64(payload["path_bytes"]),
+        recursive=payload["recursive"],
+        force=payload["force"],
+        accept_loss=payload["accept_loss"],
+        dry_run=payload["dry_run"],
+    )
+
+
+def make_scan_handler(
+    repository: LibraryRepository, settings: Settings, *, open_pool: Callable[[], ProbePool] | None = None
+) -> JobHandler:
+    """Give the handler that does scans.
+
+    Args:
+        repository: the catalogue that is written.
+        settings: which files are examined, and with what limits.
+        open_pool: opens the probe processes; by default as the settings say.
+    """
+    rules = Rules(settings.video_extensions)
+
+    def pool() -> ProbePool:
+        return ProbePool(
+            workers=settings.probe_workers,
+            deadline_seconds=settings.probe_timeout_seconds,
+            memory_limit_bytes=settings.probe_memory_mib << 20,
+        )
+
+    def scan(options: ScanOptions, context: JobContext) -> dict[str, Any]:
+        report = run_scan(
+            options,
+            context,
+            repository,
+            rules,
+            max_loss_fraction=settings.max_loss_fraction,
+            open_pool=open_pool or pool,
+        )
+        return report.to_json()
+
+    async def handle(job: Job, context: JobContext) -> dict[str, Any]:
+        try:
+            return await asyncio.to_thread(scan, scan_options(job.payload), context)
+        except (JobCancelled, StoatError):
+            report = await asyncio.to_thread(read_report, repository.database, job.id)
+            context.partial_result = report.to_json()
+            raise
+
+    return handle

@@ -1,0 +1,106 @@
+"""The one place where objects are built and wired."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stoat_ferret.api.services.previews import PreviewService
+from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler
+from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.migrate import upgrade
+from stoat_ferret.errors import StorageError
+from stoat_ferret.jobs.local import LocalJobQueue
+from stoat_ferret.jobs.queue import AsyncJobQueue, InMemoryJobQueue, JobHandler
+from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.jobs.supervisor import WorkerSupervisor
+from stoat_ferret.jobs.worker import Worker
+from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.media.pool import FrameGrabber
+from stoat_ferret.settings import Settings, as_environment
+
+LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE})
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything a process of this program works with. Close it at the end."""
+
+    settings: Settings
+    catalogue: Database
+    repository: LibraryRepository
+    queue: AsyncJobQueue
+    handlers: Mapping[str, JobHandler]
+    grabber: FrameGrabber
+    previews: PreviewService
+    job_store: JobStore | None
+    """None where the queue is the one in memory."""
+
+    def worker(self) -> Worker:
+        """Give a worker that runs jobs in this process."""
+        return Worker(
+            self.queue,
+            self.handlers,
+            catalogue=self.catalogue,
+            slots=self.settings.worker_slots,
+            long_types=LONG_JOB_TYPES,
+            renew_seconds=self.settings.lease_renew_seconds,
+        )
+
+    def supervisor(self) -> WorkerSupervisor:
+        """Give a supervisor that keeps one worker process running on the same data."""
+        assert self.job_store is not None  # noqa: S101  # a queue in memory has no other process
+        command = [sys.executable, "-m", "stoat_ferret", "worker", "--supervised"]
+        return WorkerSupervisor(command, on_death=self.job_store.worker_died, env=as_environment(self.settings))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.grabber.close()
+        if isinstance(self.queue, LocalJobQueue):
+            self.queue.close()
+        if self.job_store is not None:
+            self.job_store.database.close()
+        self.catalogue.close()
+
+
+def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime:
+    """Build everything: makes the data directory, brings the databases to the present schema.
+
+    Args:
+        settings: what to build.
+        in_memory_jobs: run jobs at once, in this process, when they are submitted, and forget them afterwards.
+
+    Raises:
+        StorageError: the data directory cannot be made or used.
+    """
+    directory = settings.data_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        msg = f"The data directory {directory} cannot be made: {error.strerror}. Choose another with --data-dir."
+        raise StorageError(msg) from error
+    catalogue = open_sqlite(settings.library_database)
+    upgrade(catalogue, "library")
+    repository = LibraryRepository(catalogue)
+    handlers = {SCAN_JOB_TYPE: make_scan_handler(repository, settings)}
+    store: JobStore | None = None
+    queue: LocalJobQueue | InMemoryJobQueue
+    if in_memory_jobs:
+        queue = InMemoryJobQueue(catalogue)
+        for job_type, handler in handlers.items():
+            queue.register_handler(job_type, handler)
+    else:
+        records = open_sqlite(settings.jobs_database)
+        upgrade(records, "jobs")
+        store = JobStore(records, lease_seconds=settings.lease_seconds, catalogue=catalogue)
+        queue = LocalJobQueue(store)
+    grabber = FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20)
+    return Runtime(
+        settings=settings,
+        catalogue=catalogue,
+        repository=repository,
+        queue=queue,
+        handlers=handlers,
+        grabber=grabber,
+        previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
+        job_store=store,
+    )
