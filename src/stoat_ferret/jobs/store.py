@@ -45,6 +45,9 @@ from stoat_ferret.jobs.transitions import (
     struck,
 )
 
+SUSPECT_SECONDS = 30
+"""How long a job whose worker died has to itself, away from others of the kind: whichever kills the next worker is then
+found out, and those that merely ran beside it are not given up with it."""
 STALE_WORKER_SECONDS = 86_400
 """A worker of another machine that was not heard of for so long is forgotten."""
 
@@ -301,13 +304,16 @@ def _expired(now: int) -> ColumnElement[bool]:
 
 
 def _ready(now: int, without_types: Collection[str]) -> Select[Any]:
-    running = jobs.alias("running")
-    taken = exists().where(running.c.status == JobStatus.RUNNING.value, running.c.exclusive_key == jobs.c.exclusive_key)
+    other = jobs.alias("other")
+    running = other.c.status == JobStatus.RUNNING.value
+    taken = exists().where(running, other.c.exclusive_key == jobs.c.exclusive_key)
+    suspected = exists().where(running, other.c.strikes > 0, other.c.started_at > now - SUSPECT_SECONDS * 1_000_000)
     return select(jobs).where(
         _is(JobStatus.PENDING),
         or_(jobs.c.run_after.is_(None), jobs.c.run_after <= now),
         jobs.c.type.not_in(sorted(without_types)),
         ~taken,
+        or_(jobs.c.strikes == 0, ~suspected),
     )
 
 

@@ -1,0 +1,106 @@
+"""A real worker process with handlers that tests can look into: `python -m tests.contract.worker_program FOLDER`."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from stoat_ferret.db.engine import open_sqlite
+from stoat_ferret.db.tables import changes
+from stoat_ferret.errors import FencedError
+from stoat_ferret.jobs.context import JobContext
+from stoat_ferret.jobs.local import LocalJobQueue
+from stoat_ferret.jobs.model import Job
+from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.jobs.supervisor import stop_at_eof
+from stoat_ferret.jobs.worker import Worker
+
+LEASE_SECONDS = float(os.environ.get("LEASE_SECONDS", "10"))
+
+
+def store_effect(job: Job, context: JobContext) -> None:
+    """Leave a row in the catalogue: which job, which attempt, which process."""
+    with context.transaction() as connection:
+        connection.execute(
+            insert(changes).values(
+                kind=str(job.attempt), video_id=job.id, path_bytes=b"", path="", state=str(os.getpid()), at=0
+            )
+        )
+
+
+async def quick(job: Job, context: JobContext) -> dict[str, Any]:
+    """Leave one effect."""
+    await asyncio.to_thread(store_effect, job, context)
+    return {"pid": os.getpid()}
+
+
+async def nothing(job: Job, context: JobContext) -> dict[str, Any]:
+    """Do nothing at all."""
+    return {}
+
+
+async def steps(job: Job, context: JobContext) -> dict[str, Any]:
+    """Leave as many effects as the payload says, slowly, and end when told to."""
+
+    def work() -> None:
+        for done in range(job.payload["steps"]):
+            context.raise_if_cancelled()
+            store_effect(job, context)
+            context.progress("steps", done + 1, job.payload["steps"])
+            time.sleep(0.05)
+
+    await asyncio.to_thread(work)
+    return {"pid": os.getpid()}
+
+
+async def crash(job: Job, context: JobContext) -> dict[str, Any]:
+    """Kill the worker; with `store`, only at the first attempts and after an effect."""
+    if "store" in job.payload:
+        if job.attempt > job.payload["store"]:
+            return {}
+        await asyncio.to_thread(store_effect, job, context)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+async def zombie(job: Job, context: JobContext) -> dict[str, Any]:
+    """Leave an effect; at the first attempt try once more after a file has appeared, and tell in another what came."""
+    await asyncio.to_thread(store_effect, job, context)
+    if job.attempt > 1:
+        return {"pid": os.getpid()}
+    folder = Path(job.payload["folder"])
+
+    def try_again() -> None:
+        while not (folder / "go").exists():
+            time.sleep(0.02)
+        try:
+            store_effect(job, context)
+        except FencedError:
+            (folder / "fenced").touch()
+
+    await asyncio.to_thread(try_again)
+    return {"zombie": "wrote"}
+
+
+async def main(folder: Path) -> None:
+    """Work until standard input ends."""
+    database, catalogue = open_sqlite(folder / "jobs.db"), open_sqlite(folder / "library.db")
+    queue = LocalJobQueue(JobStore(database, lease_seconds=LEASE_SECONDS, catalogue=catalogue))
+    handlers = {each.__name__: each for each in (quick, nothing, steps, crash, zombie)}
+    worker = Worker(
+        queue, handlers, catalogue=catalogue, slots=2, long_types=["steps"], renew_seconds=LEASE_SECONDS / 5
+    )
+    stop = asyncio.Event()
+    await asyncio.gather(worker.run(stop), stop_at_eof(stop))
+    queue.close()
+    database.close()
+    catalogue.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
