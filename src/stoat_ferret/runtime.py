@@ -1,5 +1,6 @@
 """The one place where objects are built and wired."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +51,12 @@ class Runtime:
         """Give a supervisor that keeps one worker process running on the same data."""
         assert self.job_store is not None  # noqa: S101  # a queue in memory has no other process
         command = [sys.executable, "-m", "stoat_ferret", "worker", "--supervised"]
-        return WorkerSupervisor(command, on_death=self.job_store.worker_died, env=as_environment(self.settings))
+        return WorkerSupervisor(
+            command,
+            on_death=self.job_store.worker_died,
+            is_silent=self.job_store.is_silent,
+            env={**os.environ, **as_environment(self.settings)},
+        )
 
     def close(self) -> None:
         """Close what was opened."""

@@ -1,10 +1,12 @@
 """The application: routes, error handling, start and end."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from stoat_ferret import __version__
 from stoat_ferret.api import problems
@@ -61,7 +63,7 @@ def create_app(
             yield {"runtime": runtime, "supervisor": supervisor}
         finally:
             if supervisor is not None:
-                supervisor.stop()
+                await asyncio.to_thread(supervisor.stop)
             runtime.close()
 
     app = FastAPI(
@@ -71,9 +73,9 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
     app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
     problems.register(app)
     for router in (videos.router, jobs.router, libraries.router):
