@@ -10,6 +10,7 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -32,9 +33,14 @@ def make_library(out: Path) -> int:
         return 0
     made = 0
     # Fresh processes: encoders keep threads, which a fork would leave behind.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
-        for made, future in enumerate(as_completed(_submit(pool, missing, out)), 1):
-            _say(made, total, out / future.result())
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), spawn, _leave_interrupts_to_parent) as pool:
+        try:
+            for made, future in enumerate(as_completed(_submit(pool, missing, out)), 1):
+                _say(made, total, out / future.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     for path, text in ((COPY[1], None), (NO_VIDEO, NO_VIDEO_TEXT)):
         if not (out / path).exists():
             made += 1
@@ -46,6 +52,10 @@ def make_library(out: Path) -> int:
 def _submit(pool: Executor, demos: list[Demo], out: Path) -> list[Future[str]]:
     largest_first = sorted(demos, key=lambda demo: -demo.clip.frames * demo.clip.size[0] * demo.clip.size[1])
     return [pool.submit(make_demo, demo, out) for demo in largest_first]
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def make_demo(demo: Demo, out: Path) -> str:
