@@ -7,6 +7,6 @@ failed=""
 for benchmark in benchmarks/[!_]*.py; do
     [ -e "$benchmark" ] || { echo "There is no benchmark in benchmarks/." >&2; exit 1; }
     echo "== $benchmark"
-    .venv/bin/python "$benchmark" || failed="$failed $benchmark"
+    .venv/bin/python -m "benchmarks.$(basename "$benchmark" .py)" || failed="$failed $benchmark"
 done
 [ -z "$failed" ] || { echo "Did not succeed:$failed" >&2; exit 1; }
