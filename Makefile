@@ -27,11 +27,12 @@ run: venv ## serve demo clips, or the folder DIR, on port PORT
 test: venv-dev ## run all tests; branch coverage must reach 95 %
 	@tools/test.sh
 
-check: venv-dev ## lint, formatting, types, import directions (seconds)
+check: venv-dev ## lint, formatting, types, import directions, pins (seconds)
 	.venv/bin/ruff check --quiet .
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy --no-error-summary $(SOURCES)
 	.venv/bin/lint-imports
+	.venv/bin/python tools/check_pins.py
 
 fix: venv-dev ## repair what lint and formatting can repair by themselves
 	.venv/bin/ruff check --fix .

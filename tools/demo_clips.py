@@ -37,7 +37,7 @@ def make_library(out: Path) -> int:
     with ProcessPoolExecutor(os.cpu_count(), spawn, _leave_interrupts_to_parent) as pool:
         try:
             for made, future in enumerate(as_completed(_submit(pool, missing, out)), 1):
-                _say(made, total, out / future.result())
+                _say(made, total, out, future.result())
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -45,7 +45,7 @@ def make_library(out: Path) -> int:
         if not (out / path).exists():
             made += 1
             _make_oddity(out, path, text)
-            _say(made, total, out / path)
+            _say(made, total, out, path)
     return made
 
 
@@ -83,8 +83,8 @@ def _make_oddity(out: Path, path: str, text: str | None) -> None:
         target.write_text(text, encoding="utf-8")
 
 
-def _say(number: int, total: int, path: Path) -> None:
-    print(f"{number:3}/{total}  {path.stat().st_size / 1000:6.0f} kB  {path}", flush=True)
+def _say(number: int, total: int, out: Path, path: str) -> None:
+    print(f"{number:3}/{total}  {(out / path).stat().st_size / 1000:4.0f} kB  {path}", flush=True)
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
         sys.exit("Stopped; the same command goes on from here.")
     except OSError as error:
         sys.exit(f"The demo clips could not be written: {error}")
-    print(f"{made} files made in {out} in {time.monotonic() - started:.0f} s" if made else f"{out} is complete")
+    print(f"{made} files made in {time.monotonic() - started:.0f} s" if made else f"{out} is complete")
 
 
 if __name__ == "__main__":
