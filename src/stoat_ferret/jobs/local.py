@@ -16,6 +16,8 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 import structlog
+from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.exc import DBAPIError
 
 from stoat_ferret.jobs.model import (
     Claim,
@@ -166,20 +168,28 @@ class LocalJobQueue:
 
     def _watch_file(self) -> None:
         """Notify of every commit that a connection other than this one made, while someone waits."""
-        connection = self.store.database.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            seen = None
-            while self._wakeup.await_waiter():
-                try:
-                    version = cursor.execute("PRAGMA data_version").fetchall()
-                except sqlite3.Error as error:
-                    log.warning("cannot watch the jobs database; looking every second", error=str(error))
-                    version = None
-                    time.sleep(CLOCK_SECONDS)
-                if version is None or version != seen:
-                    seen = version
-                    self._wakeup.notify()
-                time.sleep(WATCH_SECONDS)
-        finally:
+        connection: PoolProxiedConnection | None = None
+        seen = None
+        while self._wakeup.await_waiter():
+            try:
+                connection = connection or self.store.database.engine.raw_connection()
+                version = _data_version(connection)
+            except (sqlite3.Error, DBAPIError) as error:
+                log.warning("cannot watch the jobs database; looking every second", error=str(error))
+                version = None
+                time.sleep(CLOCK_SECONDS)
+            if version is None or version != seen:
+                seen = version
+                self._wakeup.notify()
+            time.sleep(WATCH_SECONDS)
+        if connection is not None:
             connection.close()
+
+
+def _data_version(connection: PoolProxiedConnection) -> int:
+    """Ask SQLite for a number that differs after every commit of another connection."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA data_version")
+    ((version,),) = cursor.fetchall()
+    cursor.close()
+    return int(version)

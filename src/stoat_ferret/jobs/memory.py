@@ -197,14 +197,17 @@ class InMemoryJobQueue:
             if row["status"] == JobStatus.PENDING and (row["type"], row["key"]) == (request.type, key):
                 return Submission(self._change(row, joined(row, request)), joined=True)
         new = new_row(request, job_id=str(uuid7()), now=self._clock())
-        row = self._rows[new["id"]] = dict(EMPTY)
-        return Submission(self._change(row, new), joined=False)
+        row = dict(EMPTY)
+        job = self._change(row, new)
+        self._rows[job.id] = row
+        return Submission(job, joined=False)
 
     def _change(self, row: Changes, changes: Changes) -> Job:
         if changes:
-            self._revision += 1
             # Through JSON, as in a database: what cannot be stored fails here too, and nothing is shared.
-            row.update(json.loads(json.dumps(changes)), revision=self._revision)
+            stored = json.loads(json.dumps(changes))
+            self._revision += 1
+            row.update(stored, revision=self._revision)
             self._wakeup.notify()
         return as_job(row)
 

@@ -1,0 +1,509 @@
+"""How a claimed job is run."""
+
+import asyncio
+import errno
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from structlog.testing import capture_logs
+
+from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.tables import catalogue, job_claims
+from stoat_ferret.errors import FencedError, LibraryOfflineError, StorageBusyError, StorageFullError
+from stoat_ferret.jobs import execution
+from stoat_ferret.jobs.context import JobContext
+from stoat_ferret.jobs.execution import execute
+from stoat_ferret.jobs.fence import raise_fence
+from stoat_ferret.jobs.model import Claim, Job, JobHandler, JobOutcome, JobRequest, JobStatus, Progress
+from stoat_ferret.jobs.queue import InMemoryJobQueue
+
+pytestmark = pytest.mark.anyio
+
+
+class TroubledQueue(InMemoryJobQueue):
+    """A queue whose database cannot be used now and then: `trouble` names calls, and how often each fails."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(run_on_submit=False, **options)
+        self.trouble: dict[str, int] = {}
+        self.reports: list[tuple[float | None, Progress]] = []
+
+    def _fail(self, name: str) -> None:
+        if self.trouble.get(name, 0) > 0:
+            self.trouble[name] -= 1
+            raise StorageBusyError
+
+    async def get(self, job_id: str) -> Job:
+        self._fail("get")
+        return await super().get(job_id)
+
+    async def renew(self, claim: Claim) -> Job:
+        self._fail("renew")
+        return await super().renew(claim)
+
+    async def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
+        self._fail("finish")
+        return await super().finish(claim, outcome)
+
+    async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
+        self.reports.append((fraction, progress))
+        await super().report(claim, fraction, progress)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Database]:
+    """Give an empty catalogue."""
+    database = open_sqlite(tmp_path / "library.db")
+    catalogue.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def queue() -> TroubledQueue:
+    """Give a queue without trouble so far."""
+    return TroubledQueue()
+
+
+async def claim(queue: InMemoryJobQueue, **options: Any) -> Claim:
+    await queue.submit(JobRequest(type="scan", payload={}, **options))
+    found = await queue.claim("worker")
+    assert found is not None
+    return found
+
+
+async def run(
+    queue: InMemoryJobQueue,
+    handler: JobHandler | None,
+    *,
+    library: Database | None = None,
+    renew_seconds: float = 0.05,
+    stopping: asyncio.Event | None = None,
+    **options: Any,
+) -> Job | None:
+    claimed = await claim(queue, **options)
+    async with asyncio.timeout(20):
+        return await execute(queue, claimed, handler, catalogue=library, renew_seconds=renew_seconds, stopping=stopping)
+
+
+async def ended(queue: InMemoryJobQueue, handler: JobHandler | None, **options: Any) -> Job:
+    job = await run(queue, handler, **options)
+    assert job is not None
+    assert job == await InMemoryJobQueue.get(queue, job.id)
+    return job
+
+
+async def until_cancelled(context: JobContext) -> None:
+    while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+        await asyncio.sleep(0.01)
+    context.raise_if_cancelled()
+
+
+class TestOutcomes:
+    async def test_what_the_handler_returns_is_the_result(self, queue: TroubledQueue) -> None:
+        """And the job is complete."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            assert (context.job_id, context.attempt) == (job.id, 1)
+            return {"scanned": 3}
+
+        job = await ended(queue, handler)
+        assert (job.status, job.result, job.progress) == (JobStatus.COMPLETE, {"scanned": 3}, 1.0)
+
+    async def test_an_unknown_type_fails(self, queue: TroubledQueue) -> None:
+        """With a sentence that names it."""
+        job = await ended(queue, None)
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "UNKNOWN_JOB_TYPE")
+        assert job.error == "This version of stoat-ferret has no jobs of the type 'scan'."
+
+    async def test_a_refusal_is_shown_as_it_is(self, queue: TroubledQueue) -> None:
+        """With its code and with what was done before."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.partial_result = {"scanned": 2}
+            raise LibraryOfflineError
+
+        with capture_logs() as logs:
+            job = await ended(queue, handler)
+        assert (job.status, job.error_code, job.result) == (JobStatus.FAILED, "LIBRARY_OFFLINE", {"scanned": 2})
+        assert job.error == LibraryOfflineError().message
+        assert not logs
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    @pytest.mark.parametrize("filename", [None, "/data/thumbnails"])
+    async def test_a_full_disk_is_named(self, queue: TroubledQueue, number: int, filename: str | None) -> None:
+        """A person can do something about it."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            raise OSError(number, "full", filename)
+
+        job = await ended(queue, handler)
+        assert (job.status, job.error_code) == (JobStatus.FAILED, StorageFullError.code)
+        assert job.error is not None
+        assert "full" in job.error
+        assert (filename or "disk") in job.error
+
+    @pytest.mark.parametrize("error", [ValueError("secret"), OSError(errno.EIO, "secret"), TimeoutError("secret")])
+    async def test_the_unexpected_is_logged(self, queue: TroubledQueue, error: Exception) -> None:
+        """With its traceback; the record only says where to look."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            raise error
+
+        with capture_logs() as logs:
+            job = await ended(queue, handler)
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "INTERNAL_ERROR")
+        assert job.error is not None
+        assert "see the log" in job.error
+        assert "secret" not in job.error
+        assert [entry["exc_info"] for entry in logs] == [error]
+
+    @pytest.mark.parametrize("result", [{"path": b"bytes"}, {"rate": float("nan")}])
+    async def test_a_result_that_is_not_json_fails(self, queue: TroubledQueue, result: dict[str, Any]) -> None:
+        """It could not be stored; a partial result of that kind is left out."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.partial_result = result
+            return result
+
+        job = await ended(queue, handler)
+        assert (job.status, job.error_code, job.result) == (JobStatus.FAILED, "INTERNAL_ERROR", None)
+
+    async def test_a_handler_that_is_cancelled_from_within_fails(self, queue: TroubledQueue) -> None:
+        """The worker is not taken down with it."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            raise asyncio.CancelledError
+
+        assert (await ended(queue, handler)).error_code == "INTERNAL_ERROR"
+
+    async def test_a_handler_may_end_by_itself(self, queue: TroubledQueue) -> None:
+        """As if it had been asked to."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.end()
+            context.raise_if_cancelled()
+            return {}
+
+        assert (await ended(queue, handler)).status is JobStatus.CANCELLED
+
+
+class TestProgress:
+    async def test_progress_is_passed_on_a_few_times_a_second(self, queue: TroubledQueue) -> None:
+        """The latest wins, also when threads say it; the last word is in the record."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            def work() -> None:
+                for done in range(100):
+                    context.progress("probe", done + 1, 200)
+                    time.sleep(0.005)
+
+            await asyncio.to_thread(work)
+            return {}
+
+        job = await ended(queue, handler)
+        assert 2 <= len(queue.reports) <= 6
+        assert job.progress_detail is not None
+        assert job.progress_detail["done"] == 100
+
+
+class TestCancelling:
+    async def test_a_cancel_is_seen_soon(self, queue: TroubledQueue) -> None:
+        """And what was done is kept."""
+        asked = seen = 0.0
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            nonlocal asked, seen
+            context.partial_result = {"scanned": 1}
+            await queue.cancel(job.id)
+            asked = time.monotonic()
+            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+                await asyncio.sleep(0.005)
+            seen = time.monotonic()
+            context.raise_if_cancelled()
+            return {}
+
+        job = await ended(queue, handler, renew_seconds=5)
+        assert (job.status, job.result, job.error) == (JobStatus.CANCELLED, {"scanned": 1}, None)
+        assert seen - asked < 0.4
+
+    async def test_a_handler_that_does_not_look_completes(self, queue: TroubledQueue) -> None:
+        """Cancelling is cooperative."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await queue.cancel(job.id)
+            await asyncio.sleep(0.3)
+            return {}
+
+        assert (await ended(queue, handler)).status is JobStatus.COMPLETE
+
+
+class TestTimeout:
+    async def test_a_handler_is_told_when_its_time_is_over(self, queue: TroubledQueue) -> None:
+        """The job ends as timed out, with what was done."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.partial_result = {"scanned": 1}
+            await until_cancelled(context)
+            return {}
+
+        job = await ended(queue, handler, timeout_seconds=0.1)
+        assert (job.status, job.error_code, job.result) == (JobStatus.TIMEOUT, "TIMEOUT", {"scanned": 1})
+        assert job.error == "The job took longer than the 0.1 seconds it may take."
+
+    async def test_a_handler_that_is_done_in_the_last_moment_completes(self, queue: TroubledQueue) -> None:
+        """Everything was done, so nothing else may be said."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await asyncio.sleep(0.2)
+            return {"done": True}
+
+        assert (await ended(queue, handler, timeout_seconds=0.1)).status is JobStatus.COMPLETE
+
+    async def test_a_handler_that_does_not_look_is_ended(
+        self, queue: TroubledQueue, library: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its threads may run on, but they cannot write for a job that has ended."""
+        monkeypatch.setattr(execution, "TIMEOUT_GRACE_SECONDS", 0.1)
+        ended_now, tried = threading.Event(), threading.Event()
+        refused: list[bool] = []
+
+        def work(context: JobContext) -> None:
+            ended_now.wait(10)
+            try:
+                with context.transaction():
+                    pass
+            except FencedError:
+                refused.append(True)
+            tried.set()
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await asyncio.to_thread(work, context)
+            return {}
+
+        job = await ended(queue, handler, library=library, timeout_seconds=0.1)
+        assert job.status is JobStatus.TIMEOUT
+        with library.read() as connection:
+            assert connection.execute(select(job_claims.c.token)).scalar_one() == ""
+        ended_now.set()
+        assert await asyncio.to_thread(tried.wait, 10)
+        assert refused == [True]
+
+
+class TestLosing:
+    @pytest.mark.parametrize("renew_seconds", [0.02, 60.0])
+    async def test_a_lost_job_is_left_quietly(self, renew_seconds: float) -> None:
+        """Its handler is told at once, by the next renewal or the next look; nothing is written."""
+        now = 0
+        queue = TroubledQueue(clock=lambda: now)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            nonlocal now
+            now += 11_000_000
+            taken = await queue.claim("other")
+            assert taken is not None
+            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+                await asyncio.sleep(0.01)
+            assert context.lost
+            context.raise_if_cancelled()
+            return {}
+
+        with capture_logs() as logs:
+            assert await run(queue, handler, renew_seconds=renew_seconds) is None
+        assert [entry["event"] for entry in logs] == ["job lost to another worker"]
+        job = (await queue.list()).jobs[0]
+        assert (job.status, job.attempt, job.error) == (JobStatus.RUNNING, 2, None)
+
+    async def test_a_fence_of_a_later_attempt_keeps_a_late_one_out(
+        self, queue: TroubledQueue, library: Database
+    ) -> None:
+        """The handler does not even begin."""
+        claimed = await claim(queue)
+        with library.write() as connection:
+            connection.execute(job_claims.insert().values((claimed.job.id, 2, "later", 0)))
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            pytest.fail("it must not begin")
+
+        assert await execute(queue, claimed, handler, catalogue=library, renew_seconds=1) is None
+
+    async def test_a_handler_that_was_fenced_says_nothing(self, queue: TroubledQueue, library: Database) -> None:
+        """Whoever has the job now will say it."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            with library.write() as connection:
+                connection.execute(job_claims.update().values({"attempt": 2, "token": "later"}))
+            with context.transaction() as connection:
+                connection.execute(job_claims.delete())
+            return {}
+
+        assert await run(queue, handler, library=library) is None
+        assert (await queue.list()).jobs[0].status is JobStatus.RUNNING
+
+
+class TestTrouble:
+    async def test_a_busy_database_is_tried_again(self, queue: TroubledQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        """For renewing, looking and finishing alike: the work was done and is not thrown away."""
+        monkeypatch.setattr(execution, "RETRY_SECONDS", 0.01)
+        queue.trouble = {"renew": 3, "get": 1, "finish": 3}
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await asyncio.sleep(0.5)
+            return {"done": True}
+
+        assert (await ended(queue, handler)).status is JobStatus.COMPLETE
+        assert queue.trouble == {"renew": 0, "get": 0, "finish": 0}
+
+    async def test_a_locked_catalogue_is_waited_for(
+        self, queue: TroubledQueue, library: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The handler begins once its claim is there."""
+        monkeypatch.setattr(execution, "RETRY_SECONDS", 0.01)
+        tries = 0
+        real = raise_fence
+
+        def sometimes(*arguments: Any) -> None:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise StorageBusyError
+            real(*arguments)
+
+        monkeypatch.setattr(execution, "raise_fence", sometimes)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            with context.transaction():
+                return {}
+
+        assert (await ended(queue, handler, library=library)).status is JobStatus.COMPLETE
+
+    async def test_a_job_can_be_cancelled_while_the_catalogue_is_locked(
+        self, queue: TroubledQueue, library: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody has to wait for the lock first."""
+        monkeypatch.setattr(execution, "RETRY_SECONDS", 0.01)
+
+        def never(*_: Any) -> None:
+            raise StorageBusyError
+
+        monkeypatch.setattr(execution, "raise_fence", never)
+        claimed = await claim(queue)
+        await queue.cancel(claimed.job.id)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            pytest.fail("it must not begin")
+
+        job = await execute(queue, claimed, handler, catalogue=library, renew_seconds=1)
+        assert job is not None
+        assert job.status is JobStatus.CANCELLED
+
+    async def test_a_full_disk_at_the_start_fails_the_job(
+        self, queue: TroubledQueue, library: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Waiting would not help."""
+
+        def full(*_: Any) -> None:
+            raise StorageFullError
+
+        monkeypatch.setattr(execution, "raise_fence", full)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            pytest.fail("it must not begin")
+
+        assert (await ended(queue, handler, library=library)).error_code == "STORAGE_FULL"
+
+    async def test_a_mistake_beside_the_handler_is_logged(
+        self, queue: TroubledQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The job itself goes on."""
+
+        async def broken(_claim: Claim) -> Job:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(queue, "renew", broken)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await asyncio.sleep(0.1)
+            return {}
+
+        with capture_logs() as logs:
+            assert (await ended(queue, handler, renew_seconds=0.01)).status is JobStatus.COMPLETE
+        assert [entry["event"] for entry in logs] == ["a job was not looked after to its end"]
+
+
+class TestStopping:
+    async def test_a_job_is_handed_back_when_the_worker_stops(self, queue: TroubledQueue) -> None:
+        """It is pending again, not cancelled."""
+        stopping = asyncio.Event()
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            stopping.set()
+            await until_cancelled(context)
+            return {}
+
+        assert await run(queue, handler, stopping=stopping) is None
+        assert (await queue.list()).jobs[0].status is JobStatus.PENDING
+
+    async def test_a_job_that_is_done_meanwhile_is_complete(self, queue: TroubledQueue) -> None:
+        """There is nothing to hand back."""
+        stopping = asyncio.Event()
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            stopping.set()
+            await asyncio.sleep(0.3)
+            return {}
+
+        assert (await ended(queue, handler, stopping=stopping)).status is JobStatus.COMPLETE
+
+    async def test_a_cancelled_job_is_cancelled_all_the_same(self, queue: TroubledQueue) -> None:
+        """That the worker stops as well does not revive it."""
+        stopping = asyncio.Event()
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await queue.cancel(job.id)
+            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+                await asyncio.sleep(0.01)
+            stopping.set()
+            context.partial_result = {"scanned": 1}
+            context.raise_if_cancelled()
+            return {}
+
+        job = await ended(queue, handler, stopping=stopping)
+        assert (job.status, job.result) == (JobStatus.CANCELLED, {"scanned": 1})
+
+    async def test_a_job_that_was_claimed_too_late_does_not_begin(self, queue: TroubledQueue) -> None:
+        """It goes back as it came."""
+        stopping = asyncio.Event()
+        stopping.set()
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            pytest.fail("it must not begin")
+
+        assert await run(queue, handler, stopping=stopping) is None
+        assert (await queue.list()).jobs[0].status is JobStatus.PENDING
+
+    async def test_an_abandoned_run_leaves_its_handler_unable_to_write(
+        self, queue: TroubledQueue, library: Database
+    ) -> None:
+        """The job is neither finished nor handed back: the lease decides."""
+        contexts: list[JobContext] = []
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            contexts.append(context)
+            await asyncio.sleep(60)
+            return {}
+
+        claimed = await claim(queue)
+        task = asyncio.create_task(execute(queue, claimed, handler, catalogue=library, renew_seconds=1))
+        while not contexts:  # noqa: ASYNC110 - the handler has no event to offer
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert contexts[0].lost
+        assert (await queue.get(claimed.job.id)).status is JobStatus.RUNNING
