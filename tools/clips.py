@@ -21,12 +21,12 @@ MUXERS = {"mkv": "matroska", "ts": "mpegts", "m4a": "mp4", "ps": "mpeg"}
 """Muxer by file name extension, where the two differ."""
 FAST_OPTIONS = {
     "libx264": {"preset": "ultrafast"},
-    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1:bframes=0"},
     "libsvtav1": {"preset": "11", "svtav1-params": "lp=1"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
     "mjpeg": {"strict": "unofficial"},
 }
-"""What makes each encoder quick, quiet and single-threaded."""
+"""What makes each encoder quick, quiet and single-threaded. With B-frames, x265 spoils clips of one or two frames."""
 HDR10_X265 = (
     ":hdr10=1:repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited"
     ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"

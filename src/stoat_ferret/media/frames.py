@@ -9,7 +9,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from stoat_ferret.errors import NoPictureError
 from stoat_ferret.media import picture
-from stoat_ferret.media.probe import decode_keyframe, open_media
+from stoat_ferret.media.probe import decode_frame, open_media
 from stoat_ferret.media.tone import Transfer, to_standard
 
 ImageFormat = Literal["jpeg", "webp"]
@@ -38,20 +38,24 @@ def thumbnail(path: bytes, width: int, image_format: ImageFormat) -> bytes:
         NoPictureError: no picture can be decoded.
         MediaError: the file cannot be opened; as `probe`.
     """
-    for position in (POSITION, None):
+    for position, keyframe in ((POSITION, True), (None, True), (None, False)):
         with open_media(path) as container:
-            frame, ratio = _frame(container, position)
+            frame, ratio = _frame(container, position, keyframe)
         if frame is not None:
             try:
                 return _encode(_upright(frame, ratio, width, image_format), image_format)
             except (av.FFmpegError, ValueError) as error:
+                if isinstance(error, MemoryError):
+                    raise
                 msg = f"The picture could not be turned into {image_format.upper()}: {error}."
                 raise NoPictureError(msg) from error
     raise NoPictureError("No picture of this file can be decoded; it is damaged, or its codec is not supported.")
 
 
-def _frame(container: InputContainer, position: Fraction | None) -> tuple[av.VideoFrame | None, Fraction | None]:
-    """Decode the keyframe at or before a position, which is a part of the duration or None for the start.
+def _frame(
+    container: InputContainer, position: Fraction | None, keyframe: bool
+) -> tuple[av.VideoFrame | None, Fraction | None]:
+    """Decode the frame at or before a position, which is a part of the duration or None for the start.
 
     Returns:
         The frame, None if there is none; and the shape of its samples, None if square.
@@ -68,8 +72,10 @@ def _frame(container: InputContainer, position: Fraction | None) -> tuple[av.Vid
             if not container.duration:
                 return None, None
             container.seek((container.start_time or 0) + int(container.duration * position))
-        return decode_keyframe(container, stream), stream.sample_aspect_ratio
-    except av.FFmpegError:
+        return decode_frame(container, stream, keyframe=keyframe), stream.sample_aspect_ratio
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
         return None, None
 
 

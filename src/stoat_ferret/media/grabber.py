@@ -18,7 +18,7 @@ from stoat_ferret.errors import (
     StoatError,
     UnreadableFileError,
 )
-from stoat_ferret.media.process import WorkerLostError, WorkerProcess, parse, readable
+from stoat_ferret.media.process import WorkerLiedError, WorkerLostError, WorkerProcess, parse, readable
 from stoat_ferret.paths import encode_base64
 
 _ERRORS: dict[str, type[StoatError]] = {
@@ -114,6 +114,7 @@ class FrameGrabber:
             self._dying = [worker for worker in self._dying if not worker.reaped(CLOSE_SECONDS)]
 
     def _ask(self, task: dict[str, object], until: float) -> bytes:
+        reused = self._worker is not None
         worker = self._live_worker(until)
         try:
             worker.send(task)
@@ -127,8 +128,10 @@ class FrameGrabber:
                 messages += self._messages(worker, 1, until)
             return messages[1]
         except (WorkerLostError, KeyError, TypeError) as lost:
-            how = worker.how_it_ended()
+            how = worker.how_it_ended(lost if isinstance(lost, WorkerLostError) else WorkerLiedError())
             self._drop()
+            if reused:  # it may have died before it saw this task; a new one has only this to die of
+                return self._ask(task, until)
             msg = f"Decoding the picture ended the process that did it: it {how}."
             raise ProbeCrashedError(msg) from lost
 
@@ -144,7 +147,7 @@ class FrameGrabber:
             try:
                 worker.take_hello(self._messages(worker, 1, until)[0])
             except WorkerLostError as lost:
-                how = worker.how_it_ended()
+                how = worker.how_it_ended(lost)
                 msg = f"The thumbnail process cannot be started: {worker.log_tail() or how}"
                 self._drop()
                 raise ConfigurationError(msg) from lost

@@ -17,7 +17,7 @@ import structlog
 from stoat_ferret.errors import ConfigurationError, MediaError, ProbeCrashedError, ProbeTimeoutError
 from stoat_ferret.media.grabber import FrameGrabber
 from stoat_ferret.media.info import MediaInfo
-from stoat_ferret.media.process import START_SECONDS, WorkerLostError, WorkerProcess, parse, readable
+from stoat_ferret.media.process import START_SECONDS, WorkerLiedError, WorkerLostError, WorkerProcess, parse, readable
 from stoat_ferret.paths import display, encode_base64
 
 __all__ = ["FileStat", "FrameGrabber", "MediaFailure", "ProbeOutcome", "ProbePool", "ProbeTask"]
@@ -273,7 +273,7 @@ class ProbePool:
     def _note_answer(self, seat: _Seat, message: bytes) -> bool:
         """Turn an answer into the outcome of the seat's first task; True if the process ends itself after it."""
         if not seat.queue:
-            raise WorkerLostError("An answer came to no task.")
+            raise WorkerLiedError("An answer came to no task.")
         answer = parse(message)
         outcome = _outcome(seat.queue[0].task, answer)
         seat.queue.popleft()
@@ -298,7 +298,7 @@ class ProbePool:
     def _replace(self, seat: _Seat, lost: WorkerLostError | None = None, *, overdue: bool = False) -> None:
         """Put the spare in the place of a process that is dead or has to die, and see to its tasks."""
         worker = seat.worker
-        how = "took too long" if overdue else worker.how_it_ended()
+        how = "took too long" if overdue else worker.how_it_ended(lost)
         if seat.queue:
             self._blame(seat.queue.popleft(), how=how, overdue=overdue)
         log.warning("probe_process_replaced", pid=worker.process.pid, how=how, detail=str(lost or ""))
@@ -306,13 +306,13 @@ class ProbePool:
 
     def _retire(self, seat: _Seat) -> None:
         """Replace a process; what is left of its tasks is nobody's fault."""
+        replacement = self._replacement(seat.worker)
         self._waiting.extendleft(reversed([entry for entry in seat.queue if not entry.blamed]))
         self._suspects.extendleft(reversed([entry for entry in seat.queue if entry.blamed]))
-        lost, self._seats = seat.worker, [other for other in self._seats if other is not seat]
-        replacement = self._replacement(lost)
+        self._seats = [other for other in self._seats if other is not seat]
         self._seats.append(_Seat(self._spare))
         self._spare = replacement
-        self._bury(lost)
+        self._bury(seat.worker)
 
     def _replacement(self, lost: WorkerProcess) -> WorkerProcess:
         """Start another process, unless none ever gets as far as its hello."""
@@ -353,7 +353,7 @@ def _outcome(task: ProbeTask, answer: dict[str, Any]) -> ProbeOutcome:
     """Read an answer, which comes from a process that reads hostile files.
 
     Raises:
-        WorkerLostError: it is not of the agreed shape.
+        WorkerLiedError: it is not of the agreed shape.
     """
     try:
         error = answer["error"]
@@ -368,4 +368,4 @@ def _outcome(task: ProbeTask, answer: dict[str, Any]) -> ProbeOutcome:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         msg = f"The answer is not of the agreed shape: {problem!r}"
-        raise WorkerLostError(msg) from problem
+        raise WorkerLiedError(msg) from problem

@@ -301,34 +301,40 @@ def _dynamic_range(
 def _frame_side_data(container: InputContainer, stream: Any) -> list[str] | None:
     """Decode one keyframe and name what comes with it; None where that fails."""
     try:
-        frame = decode_keyframe(container, stream)
+        frame = decode_frame(container, stream)
         return None if frame is None else [cast("Any", data).type.name for data in frame.side_data]
-    except (av.FFmpegError, ValueError):  # ValueError: side data of a type that PyAV does not know
+    except (av.FFmpegError, ValueError) as error:  # ValueError: side data of a type that PyAV does not know
+        if isinstance(error, MemoryError):
+            raise
         return None
 
 
-def decode_keyframe(container: InputContainer, stream: Any) -> av.VideoFrame | None:
-    """Decode the first keyframe at or after the present position, on one thread.
+def decode_frame(container: InputContainer, stream: Any, *, keyframe: bool = True) -> av.VideoFrame | None:
+    """Decode the first keyframe, or the first picture of any kind, at or after the present position; on one thread.
 
     Gives None where the stream has no decoder, or no picture comes of its first hundred packets.
 
     Raises:
         av.FFmpegError: the file cannot be demuxed here. Packets that cannot be decoded are passed over.
+        MemoryError: the picture is larger than the process may grow.
     """
     context = stream.codec_context
     if context is None:
         return None
     if not context.is_open:
         context.thread_count = 1
-    context.skip_frame = "NONKEY"
+    context.skip_frame = "NONKEY" if keyframe else "DEFAULT"
     for _, packet in zip(range(_PACKETS_FOR_A_FRAME), container.demux(stream), strict=False):
+        wanted = packet.is_keyframe and keyframe
         try:
             # A decoder holds pictures back to put them in order; a single one comes out when it is told that is all.
-            frames = packet.decode() or (context.decode(None) if packet.is_keyframe else [])
-        except av.FFmpegError:
+            frames = packet.decode() or (context.decode(None) if wanted else [])
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
             frames = []
         if frames:
             return cast("av.VideoFrame", frames[0])
-        if packet.is_keyframe:
+        if wanted:
             context.flush_buffers()
     return None

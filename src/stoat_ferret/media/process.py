@@ -27,7 +27,11 @@ Source = TypeVar("Source")
 
 
 class WorkerLostError(Exception):
-    """The process ended, or says what it should not. Never leaves this package."""
+    """The process ended, or may not be listened to any more. Never leaves this package."""
+
+
+class WorkerLiedError(WorkerLostError):
+    """The process says what none of ours would, so it is no longer ours."""
 
 
 class WorkerProcess:
@@ -106,7 +110,7 @@ class WorkerProcess:
                 start += _LONG.size
             if not 0 <= length <= MOST_BYTES:
                 msg = f"A message of {length} bytes is announced."
-                raise WorkerLostError(msg)
+                raise WorkerLiedError(msg)
             if len(self._received) < start + length:
                 break
             messages.append(bytes(self._received[start : start + length]))
@@ -117,11 +121,11 @@ class WorkerProcess:
         """Note what the first message says.
 
         Raises:
-            WorkerLostError: it is no hello.
+            WorkerLiedError: it is no hello.
         """
         hello = parse(message).get("hello")
         if not isinstance(hello, dict):
-            raise WorkerLostError("The first message is no hello.")
+            raise WorkerLiedError("The first message is no hello.")
         self.sandbox = {str(name): bool(worked) for name, worked in hello.items()}
 
     def kill(self) -> None:
@@ -145,12 +149,13 @@ class WorkerProcess:
         self._log.close()
         return True
 
-    def how_it_ended(self) -> str:
-        """Say for a person what ended the process, once it has; a process still running is killed for it."""
+    def how_it_ended(self, lost: WorkerLostError | None = None) -> str:
+        """Say for a person what ended the process, or that it had to be ended."""
+        if isinstance(lost, WorkerLiedError):
+            return "gave no proper answer"
         try:
             self.process.wait(1.0)
         except subprocess.TimeoutExpired:
-            self.process.kill()
             return "closed its pipe"
         code = self.process.returncode
         if code >= 0:
@@ -175,13 +180,13 @@ def parse(message: bytes) -> Json:
     """Read a message as a JSON object.
 
     Raises:
-        WorkerLostError: it is none, so the process is not what it was.
+        WorkerLiedError: it is none, so the process is not what it was.
     """
     try:
         value = json.loads(message)
     except (ValueError, RecursionError) as error:
         msg = f"The answer is not JSON: {error}"
-        raise WorkerLostError(msg) from error
+        raise WorkerLiedError(msg) from error
     if not isinstance(value, dict):
-        raise WorkerLostError("The answer is not a JSON object.")
+        raise WorkerLiedError("The answer is not a JSON object.")
     return value

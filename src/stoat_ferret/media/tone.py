@@ -16,7 +16,7 @@ _WHITE = 203.0
 """cd/m²: the brightness of graphics white, ITU-R BT.2408."""
 _KNEE = 0.6
 """Light below this part of white is left alone; what is brighter is compressed into the rest."""
-_SCALE = 4095
+_SCALE = 65535
 """Linear light is kept in whole numbers up to this."""
 _TO_BT709 = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
 """Linear BT.2020 to BT.709, ITU-R BT.2087 M2."""

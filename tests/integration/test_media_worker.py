@@ -1,0 +1,205 @@
+"""What a probe process does with a task, run in this one."""
+
+import ctypes
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.media_files import place_clip
+
+from stoat_ferret.errors import FileChangedError, UnreadableFileError
+from stoat_ferret.media import worker
+from stoat_ferret.media.fingerprint import bytes_hashed
+from stoat_ferret.media.probe import probe
+from stoat_ferret.media.process import WorkerLostError, WorkerProcess
+from stoat_ferret.paths import encode_base64
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[Connection, Connection]]:
+    ours, theirs = Pipe()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def serve(pipe: tuple[Connection, Connection], path: Path, **task: Any) -> tuple[dict[str, Any], bool]:
+    ours, theirs = pipe
+    goes_on = worker._serve(
+        theirs, {"kind": "probe", "path": encode_base64(bytes(path)), "follow_symlink": False, **task}
+    )
+    return json.loads(ours.recv_bytes()), goes_on
+
+
+@pytest.mark.parametrize("how", ["written", "replaced", "removed"])
+def test_a_file_that_changes_meanwhile(
+    pipe: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What was found of the old content is void, and the file is looked at again."""
+    path = tmp_path / "x.mp4"
+    place_clip(path)
+    place_clip(tmp_path / "other.mp4", size=(64, 64))
+
+    def probe_and_change(name: bytes) -> Any:
+        info = probe(name)
+        if how == "written":
+            with path.open("ab") as file:
+                file.write(b"more")
+        elif how == "replaced":
+            (tmp_path / "other.mp4").replace(path)
+        else:
+            path.unlink()
+        return info
+
+    monkeypatch.setattr("stoat_ferret.media.worker.probe", probe_and_change)
+    answer, goes_on = serve(pipe, path)
+    assert goes_on
+    assert answer["error"]["passing"]
+    assert answer["error"]["code"] == (UnreadableFileError.code if how == "removed" else FileChangedError.code)
+    if how != "removed":
+        assert (answer["info"], answer["fingerprint"]) == (None, None)
+
+
+def test_a_file_that_becomes_something_else_before_it_is_opened(
+    pipe: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked twice: by name, so that a device is never opened, and once open, since names can change."""
+    path = tmp_path / "x.mp4"
+    place_clip(path)
+    real = os.open
+
+    def open_a_pipe_instead(_path: bytes, flags: int) -> int:
+        os.mkfifo(tmp_path / "pipe")
+        return real(tmp_path / "pipe", flags)
+
+    monkeypatch.setattr(os, "open", open_a_pipe_instead)
+    answer, _ = serve(pipe, path)
+    assert "not a regular file" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words", "goes_on"),
+    [
+        (MemoryError(), "PROBE_CRASHED", "memory", False),
+        (RuntimeError("of all things"), "PROBE_FAILED", "RuntimeError: of all things", True),
+    ],
+)
+def test_what_nobody_foresaw_is_an_answer_too(
+    pipe: tuple[Connection, Connection],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: str,
+    words: str,
+    goes_on: bool,
+) -> None:
+    """The parent is told, and logs the traceback; after running out of memory the process ends."""
+    place_clip(tmp_path / "x.mp4")
+
+    def fail(_path: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr("stoat_ferret.media.worker.probe", fail)
+    answer, went_on = serve(pipe, tmp_path / "x.mp4")
+    assert answer["error"]["code"] == code
+    assert words in answer["error"]["message"]
+    assert went_on is goes_on
+    assert ("traceback" in answer) is goes_on
+
+
+def test_bytes_read_are_estimated_where_the_kernel_does_not_count(
+    pipe: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least those of the fingerprint are known."""
+    path = tmp_path / "x.mp4"
+    place_clip(path)
+    answer, _ = serve(pipe, path)
+    assert answer["bytes_read"] > path.stat().st_size
+
+    def nothing(_path: Path) -> bytes:
+        raise OSError("no /proc here")
+
+    monkeypatch.setattr(Path, "read_bytes", nothing)
+    answer, _ = serve(pipe, path)
+    assert answer["bytes_read"] == bytes_hashed(path.stat().st_size)
+    answer, _ = serve(pipe, tmp_path / "nothing.mp4")
+    assert answer["bytes_read"] == 0
+
+
+def test_a_step_of_the_lock_down_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And hinders nothing else: it is done as far as the system allows."""
+
+    def refuse(*_args: object) -> None:
+        raise OSError("not here")
+
+    class Libc:
+        def __init__(self, *_args: object, **_options: object) -> None:
+            pass
+
+        def prctl(self, *_args: object) -> int:
+            return -1
+
+    done: list[int] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, _limit: done.append(kind))
+    monkeypatch.setattr(os, "nice", refuse)
+    monkeypatch.setattr(ctypes, "CDLL", Libc)
+    monkeypatch.setattr(psutil.Process, "ionice", refuse)
+    assert worker.lock_down(1 << 30) == {
+        "no_new_privileges": False,
+        "memory_limit": True,
+        "no_core_dump": True,
+        "log_limit": True,
+        "nice": False,
+        "idle_io": False,
+    }
+    assert len(done) == 3
+
+
+def test_an_orphan_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while FFmpeg is stuck in a file: the hang-up is seen by a thread of its own."""
+    ended: list[int] = []
+    monkeypatch.setattr(worker, "ORPHAN_SECONDS", 0.0)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    ours, theirs = Pipe()
+    ours.close()
+    with theirs:
+        worker._end_with_parent(theirs.fileno())
+    assert ended == [1]
+
+
+def test_long_messages_arrive_in_pieces() -> None:
+    """A process is read without waiting, and its messages are put together as they come."""
+    process = WorkerProcess(1 << 30)
+    try:
+        messages: list[bytes] = []
+        while not messages:
+            messages = process.receive()
+            time.sleep(0.01)
+        process.take_hello(messages[0])
+        assert process.ready
+        process.send({"kind": "probe", "path": encode_base64(b"/nowhere/x.mp4"), "follow_symlink": False})
+        messages = []
+        while not messages:
+            messages = process.receive()
+            time.sleep(0.01)
+        assert json.loads(messages[0])["error"]["code"] == UnreadableFileError.code
+        process._received += (3).to_bytes(4, "big") + b"ab"
+        assert process.receive() == []
+        process._received += b"c" + (-1).to_bytes(4, "big", signed=True) + (1).to_bytes(8, "big") + b"d"
+        assert process.receive() == [b"abc", b"d"]
+        process.process.kill()
+        process.process.wait()
+        with pytest.raises(WorkerLostError):
+            process.receive()
+        with pytest.raises(WorkerLostError):
+            process.send({"more": "x"})
+    finally:
+        process.kill()
+        assert process.reaped(5)

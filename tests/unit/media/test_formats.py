@@ -1,0 +1,60 @@
+"""Which containers are opened, and what a file without an index looks like."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stoat_ferret.media.formats import OPEN_OPTIONS, lacks_index
+
+
+def box(kind: bytes, body: bytes = b"", *, length: int | None = None) -> bytes:
+    return (8 + len(body) if length is None else length).to_bytes(4, "big") + kind + body
+
+
+FTYP = box(b"ftyp", b"isom\0\0\2\0")
+
+
+def test_nothing_that_names_other_files_is_opened() -> None:
+    """Playlists and scripts make FFmpeg open what they name."""
+    names = set(OPEN_OPTIONS["format_whitelist"].split(","))
+    assert not names & {
+        "hls", "concat", "sdp", "rtsp", "image2", "image2pipe", "vobsub", "dash", "lavfi", "tty", "bin", "xbin", "srt",
+        "webvtt", "ass", "ffmetadata", "sap", "rtp", "imf", "applehttp", "vapoursynth", "webm_dash_manifest", "data",
+        "rawvideo", "txt", "aqtitle", "ico", "gif", "png_pipe", "jpeg_pipe", "svg_pipe", "v4l2", "x11grab", "mjpeg",
+    }  # fmt: skip
+    assert {"mov", "matroska", "avi", "mpegts", "mpeg"} <= names
+    assert OPEN_OPTIONS["protocol_whitelist"] == "file"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (FTYP + box(b"mdat", bytes(100)), True),
+        (FTYP + box(b"mdat", bytes(10), length=1000), True),
+        (FTYP + box(b"mdat", (1 << 62).to_bytes(8, "big"), length=1), True),
+        (FTYP + box(b"mdat", bytes(10), length=0), True),
+        (FTYP + box(b"free") + b"\0\0\0", True),
+        (FTYP + b"\0\0\0\3junk", True),
+        (FTYP + box(b"mdat", bytes(100)) + box(b"moov"), False),
+        (FTYP + box(b"moov") + box(b"mdat"), False),
+        (box(b"moov"), False),
+        (b"RIFF....AVI LIST", False),
+        (b"", False),
+    ],
+)
+def test_an_mp4_file_without_moov(tmp_path: Path, content: bytes, expected: bool) -> None:
+    """The outermost boxes are walked, as far as they go."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert lacks_index(bytes(path)) is expected
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200))
+def test_any_content_is_judged(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """Lengths in a damaged file are any numbers."""
+    path = tmp_path_factory.mktemp("boxes") / "file"
+    path.write_bytes(FTYP + content)
+    lacks_index(bytes(path))
