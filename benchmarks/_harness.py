@@ -1,4 +1,4 @@
-"""What the benchmarks share: a tree of many small videos, a running server, and how figures are printed."""
+"""What the benchmarks share: a running server, and how figures are printed."""
 
 import json
 import os
@@ -17,30 +17,8 @@ from typing import Any
 
 import httpx2
 import psutil
-from tools.clips import make_clip
 
 TERMINAL = {"complete", "failed", "timeout", "cancelled"}
-
-
-def make_tree(root: Path, count: int, *, a_folder: int = 100) -> None:
-    """Fill a folder with `count` playable clips of some 10 KiB, no two alike, `a_folder` of them in each sub-folder.
-
-    Each is a copy of one of a few masters with a free box of its own content appended, which players pass over.
-    """
-    root.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        masters = []
-        for number, (codec, size) in enumerate([("libx264", (160, 90)), ("libx264", (64, 64)), ("libx265", (128, 72))]):
-            path = Path(scratch) / f"{number}.mp4"
-            make_clip(path, codec=codec, size=size, frames=12)
-            masters.append(path.read_bytes())
-    for number in range(count):
-        folder = root / f"folder {number // a_folder:05d}"
-        if number % a_folder == 0:
-            folder.mkdir()
-        mark = b"%016d" % number
-        box = (8 + len(mark)).to_bytes(4, "big") + b"free" + mark
-        (folder / f"clip {number:07d}.mp4").write_bytes(masters[number % len(masters)] + box)
 
 
 @dataclass(frozen=True, slots=True)

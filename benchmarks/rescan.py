@@ -10,7 +10,8 @@ import statistics
 import subprocess
 import time
 
-from benchmarks._harness import make_tree, publish, scratch, serve
+from benchmarks._harness import publish, scratch, serve
+from tools.trees import make_tree
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import psutil
-from benchmarks._harness import TERMINAL, make_tree, publish, scratch, serve
+from benchmarks._harness import TERMINAL, publish, scratch, serve
+from tools.trees import make_tree
 
 
 def peak(folder: Path, count: int) -> dict[str, float]:

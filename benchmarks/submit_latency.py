@@ -10,7 +10,8 @@ submitted one after another, each of a folder not submitted before so that none 
 import argparse
 import time
 
-from benchmarks._harness import Server, make_tree, percentile, publish, scratch, serve
+from benchmarks._harness import Server, percentile, publish, scratch, serve
+from tools.trees import make_tree
 
 
 def timed_submits(server: Server, folders: list[str]) -> tuple[list[float], list[float]]:
