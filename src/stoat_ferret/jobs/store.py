@@ -10,7 +10,21 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 from uuid_utils.compat import uuid4, uuid7
 
 from stoat_ferret.db.engine import Database
@@ -57,6 +71,46 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def _is(status: JobStatus) -> ColumnElement[bool]:
+    return jobs.c.status == status.value
+
+
+def _ready() -> ColumnElement[bool]:
+    other = jobs.alias("other")
+    running = other.c.status == JobStatus.RUNNING.value
+    taken = exists().where(running, other.c.exclusive_key == jobs.c.exclusive_key)
+    suspected = exists().where(running, other.c.strikes > 0, other.c.started_at > bindparam("suspected_since"))
+    return and_(
+        _is(JobStatus.PENDING),
+        or_(jobs.c.run_after.is_(None), jobs.c.run_after <= bindparam("now")),
+        jobs.c.type.not_in(bindparam("without_types", expanding=True)),
+        ~taken,
+        or_(jobs.c.strikes == 0, ~suspected),
+    )
+
+
+# Built once: putting a statement together takes longer than SQLite does to run it.
+INSERT = insert(jobs)
+UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id"))
+BY_ID = select(jobs).where(jobs.c.id == bindparam("job_id"))
+OWN = BY_ID.where(jobs.c.token == bindparam("token"), _is(JobStatus.RUNNING))
+EQUAL_PENDING = select(jobs).where(
+    jobs.c.type == bindparam("type"), jobs.c.key == bindparam("key"), _is(JobStatus.PENDING)
+)
+NEXT_REVISION = select(func.coalesce(func.max(jobs.c.revision), 0) + 1)
+# A job that waits for its parts runs without a lease; null is never in the past.
+EXPIRED = and_(_is(JobStatus.RUNNING), jobs.c.lease_expires_at <= bindparam("now"))
+READY = _ready()
+FIRST_READY = select(jobs).where(READY).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+HAS_WORK = select(or_(exists(select(jobs.c.id).where(EXPIRED)), exists(select(jobs.c.id).where(READY))))
+
+
+def _at(now: int, without_types: Collection[str]) -> dict[str, Any]:
+    """Give the parameters of READY."""
+    suspected_since = now - SUSPECT_SECONDS * 1_000_000
+    return {"now": now, "suspected_since": suspected_since, "without_types": sorted(without_types)}
+
+
 class JobStore:
     """The records of one jobs database. Synchronous; any thread may call.
 
@@ -83,11 +137,10 @@ class JobStore:
     def submit(self, request: JobRequest) -> Submission:
         """Record a job, or join an equal one that is still pending."""
         with self._write() as connection:
-            same = and_(jobs.c.type == request.type, jobs.c.key == stored_text(request.key), _is(JobStatus.PENDING))
-            for row in _rows(connection, select(jobs).where(same)):
+            for row in _rows(connection, EQUAL_PENDING, type=request.type, key=stored_text(request.key)):
                 return Submission(_change(connection, row, joined(row, request)), joined=True)
             new = new_row(request, job_id=str(uuid7()), now=self._clock())
-            connection.execute(insert(jobs).values(**new, revision=_next_revision(connection)))
+            connection.execute(INSERT, new | {"revision": _next_revision(connection)})
             return Submission(as_job(_row(connection, new["id"])), joined=False)
 
     def get(self, job_id: str) -> Job:
@@ -132,19 +185,16 @@ class JobStore:
 
     def has_work(self, without_types: Collection[str]) -> bool:
         """Tell whether a claim would change anything."""
-        now = self._clock()
-        work = or_(exists(select(jobs.c.id).where(_expired(now))), exists(_ready(now, without_types)))
         with self.database.read() as connection:
-            return bool(connection.execute(select(work)).scalar_one())
+            return bool(connection.execute(HAS_WORK, _at(self._clock(), without_types)).scalar_one())
 
     def claim(self, worker_id: str, without_types: Collection[str]) -> Claim | None:
         """Hand back what was left behind, then take the next job that may run."""
         now = self._clock()
         with self._write() as connection:
-            for row in _rows(connection, select(jobs).where(_expired(now))):
+            for row in _rows(connection, select(jobs).where(EXPIRED), now=now):
                 _change(connection, row, handed_back(row, now=now))
-            first = _ready(now, without_types).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-            for row in _rows(connection, first):
+            for row in _rows(connection, FIRST_READY, **_at(now, without_types)):
                 token = str(uuid4())
                 lease_expires_at = now + self._lease_us
                 changes = claimed(row, worker_id=worker_id, token=token, now=now, lease_expires_at=lease_expires_at)
@@ -160,8 +210,7 @@ class JobStore:
         with self._write() as connection:
             row = _own(connection, claim)
             # No new revision: nothing changed that a client sees.
-            lease_expires_at = self._clock() + self._lease_us
-            connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(lease_expires_at=lease_expires_at))
+            connection.execute(UPDATE, {"job_id": row["id"], "lease_expires_at": self._clock() + self._lease_us})
             return as_job(row)
 
     def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
@@ -290,44 +339,20 @@ class JobStore:
             yield connection
 
 
-def _is(status: JobStatus) -> ColumnElement[bool]:
-    return jobs.c.status == status.value
-
-
 def _is_process(host: str, pid: int) -> ColumnElement[bool]:
     return and_(workers.c.host == host, workers.c.pid == pid)
 
 
-def _expired(now: int) -> ColumnElement[bool]:
-    # A job that waits for its parts runs without a lease; null is never in the past.
-    return and_(_is(JobStatus.RUNNING), jobs.c.lease_expires_at <= now)
-
-
-def _ready(now: int, without_types: Collection[str]) -> Select[Any]:
-    other = jobs.alias("other")
-    running = other.c.status == JobStatus.RUNNING.value
-    taken = exists().where(running, other.c.exclusive_key == jobs.c.exclusive_key)
-    suspected = exists().where(running, other.c.strikes > 0, other.c.started_at > now - SUSPECT_SECONDS * 1_000_000)
-    return select(jobs).where(
-        _is(JobStatus.PENDING),
-        or_(jobs.c.run_after.is_(None), jobs.c.run_after <= now),
-        jobs.c.type.not_in(sorted(without_types)),
-        ~taken,
-        or_(jobs.c.strikes == 0, ~suspected),
-    )
-
-
 def _row(connection: Connection, job_id: str) -> Row:
     if job_id.isascii():
-        for row in _rows(connection, select(jobs).where(jobs.c.id == job_id)):
+        for row in _rows(connection, BY_ID, job_id=job_id):
             return row
     msg = f"There is no job with the id {job_id}."
     raise JobNotFoundError(msg)
 
 
 def _own(connection: Connection, claim: Claim) -> Row:
-    own = and_(jobs.c.id == claim.job.id, jobs.c.token == claim.token, _is(JobStatus.RUNNING))
-    for row in _rows(connection, select(jobs).where(own)):
+    for row in _rows(connection, OWN, job_id=claim.job.id, token=claim.token):
         return row
     raise FencedError
 
@@ -337,18 +362,19 @@ def _left_behind(connection: Connection, worker_ids: Collection[str]) -> list[Ro
     return _rows(connection, query.order_by(jobs.c.id))
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return [dict(row) for row in connection.execute(query).mappings()]
+def _rows(connection: Connection, query: Select[Any], **parameters: Any) -> list[Row]:
+    return [dict(row) for row in connection.execute(query, parameters).mappings()]
 
 
 def _change(connection: Connection, row: Row, changes: Changes) -> Job:
     if changes:
         changes = changes | {"revision": _next_revision(connection)}
-        # None in a JSON column would be stored as the JSON value null.
-        values = {name: null() if value is None else value for name, value in changes.items()}
-        connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(**values))
+        # None given as a parameter would be stored in a JSON column as JSON's null.
+        unset = {name: null() for name, value in changes.items() if value is None}
+        given = {name: value for name, value in changes.items() if value is not None}
+        connection.execute(UPDATE.values(**unset) if unset else UPDATE, given | {"job_id": row["id"]})
     return as_job({**row, **changes})
 
 
 def _next_revision(connection: Connection) -> int:
-    return int(connection.execute(select(func.coalesce(func.max(jobs.c.revision), 0) + 1)).scalar_one())
+    return int(connection.execute(NEXT_REVISION).scalar_one())
