@@ -38,6 +38,11 @@ def upgrade(database: Database, tree: Tree) -> None:
         command.upgrade(config, "head")
 
 
+def newest_schema(tree: Tree) -> str:
+    """Give the version of the schema that this program works with."""
+    return ScriptDirectory.from_config(_config(tree)).get_current_head() or ""
+
+
 def _config(tree: Tree) -> Config:
     config = Config()
     location = files("stoat_ferret.db") / "migrations"

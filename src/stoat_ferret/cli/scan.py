@@ -1,0 +1,132 @@
+"""`stoat scan`: catalogues a folder."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stoat_ferret.cli import output, wording
+from stoat_ferret.cli.exits import ExitStatus
+from stoat_ferret.cli.options import AsJson, DataDir, help_text
+from stoat_ferret.cli.output import Column
+from stoat_ferret.cli.session import opened, quiet_settings
+from stoat_ferret.cli.text import absolute_path, count
+from stoat_ferret.jobs.model import Job, JobStatus
+
+if TYPE_CHECKING:
+    from stoat_ferret.runtime import Runtime
+    from stoat_ferret.scan.scope import ScanOptions
+
+FAILURES_SHOWN = 20
+
+HELP = help_text(
+    "Catalogue every video in a folder and below it.",
+    "Adds what is new, updates what has changed, follows what was moved, marks what is gone, and reads nothing of what "
+    "is unchanged. Your files are never changed. The scan is a job: it survives a crash, and a running server does it "
+    "if there is one on the same data. Prints what was done and why files failed. Ctrl-C cancels it and keeps what has "
+    "been stored.",
+    examples="stoat scan ~/Videos\nstoat scan /mnt/archive --dry-run\nstoat scan /mnt/archive --json --strict",
+    related="stoat search, stoat jobs, stoat serve",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(help=HELP, short_help="Catalogue a folder of videos.")(scan)
+
+
+def scan(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to scan.", show_default=False)],
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="With or without the folders below it.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Examine again what is unchanged.")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Mark files missing even where so many are gone that a scan stops.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "--no-wait", help="Print the job's id and leave; a running server does it.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a file failed.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitStatus:
+    """Scan a folder."""
+    from stoat_ferret.scan.scope import ScanOptions
+
+    options = ScanOptions(
+        path=absolute_path(folder), recursive=recursive, force=force, accept_loss=accept_loss, dry_run=dry_run
+    )
+    with opened(quiet_settings(data_dir), create=True) as runtime:
+        if detach:
+            return asyncio.run(_leave(runtime, options, as_json=as_json))
+        job = asyncio.run(_follow(runtime, options, silent=as_json))
+    if as_json:
+        _print_json(job)
+    else:
+        print_ending(job, dry_run=dry_run)
+    return status_after(job, strict=strict)
+
+
+async def _submit(runtime: "Runtime", options: "ScanOptions") -> Job:
+    from stoat_ferret.api.services.scan import scan_request, validate_scan_path
+
+    path = await validate_scan_path(options.path, runtime.settings, runtime.repository)
+    return (await runtime.queue.submit(scan_request(options.at(path), runtime.repository))).job
+
+
+async def _leave(runtime: "Runtime", options: "ScanOptions", *, as_json: bool) -> ExitStatus:
+    job = await _submit(runtime, options)
+    if as_json:
+        _print_json(job)
+    else:
+        output.write(job.id)
+    if not await runtime.queue.live_workers():
+        output.say("The job waits: nobody runs jobs now. `stoat serve` and `stoat worker` do.")
+    return ExitStatus.OK
+
+
+async def _follow(runtime: "Runtime", options: "ScanOptions", *, silent: bool) -> Job:
+    from stoat_ferret.cli.following import Following
+
+    job = await _submit(runtime, options)
+    return await Following(runtime, output.progress_view(silent=silent)).to_end(job)
+
+
+def _print_json(job: Job) -> None:
+    from stoat_ferret.api.schemas.job import JobStatusResponse
+
+    output.write_json(JobStatusResponse.of(job))
+
+
+def print_ending(job: Job, *, dry_run: bool) -> None:
+    """Print what a scan that has ended did, and say why it did not do more."""
+    if (result := job.result) is not None:
+        failures = result.get("errors", [])
+        rows = [(failure["path"], failure["error"]) for failure in failures[:FAILURES_SHOWN]]
+        if rows:
+            output.write_table([Column("Failed", fold=True), Column("Why", fold=True)], rows)
+        if (more := result.get("failed", 0) - len(rows)) > 0:
+            output.say(f"… and {count(more, 'more failure')}: stoat jobs show {job.id} --failed")
+        output.write(("Would be done: " if dry_run else "") + wording.scan_counts(result))
+        output.write(wording.scan_cost(result))
+    if job.status is not JobStatus.COMPLETE:
+        output.say(ending_sentence(job))
+
+
+def ending_sentence(job: Job) -> str:
+    """Say why a job did not complete, and what to do."""
+    if job.status is JobStatus.CANCELLED:
+        return "Cancelled. What had been stored is kept; the next scan goes on from there."
+    hint = " With stoat scan, that is --accept-loss." if "accept_loss" in (job.error or "") else ""
+    return f"error: {job.error or job.status.value}{hint}"
+
+
+def status_after(job: Job, *, strict: bool) -> ExitStatus:
+    """Give the exit status for a job that has ended."""
+    if job.status is JobStatus.CANCELLED:
+        return ExitStatus.CANCELLED
+    failed = job.status is not JobStatus.COMPLETE or (strict and (job.result or {}).get("failed", 0) > 0)
+    return ExitStatus.FAILED if failed else ExitStatus.OK

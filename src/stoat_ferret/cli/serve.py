@@ -1,0 +1,173 @@
+"""`stoat serve`: the library over HTTP."""
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stoat_ferret.cli import output
+from stoat_ferret.cli.exits import ExitStatus
+from stoat_ferret.cli.options import DataDir, LogLevelOption, help_text
+from stoat_ferret.cli.session import opened
+from stoat_ferret.cli.text import absolute_path, clean, clean_path
+from stoat_ferret.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from stoat_ferret.settings import Settings
+
+BACKLOG = 2048
+CONNECTION_SECONDS = 2
+"""What open connections get to end once the server has to."""
+
+HELP = help_text(
+    "Serve the library over HTTP, to this machine only.",
+    "Prints `listening on http://HOST:PORT` when it takes requests, then where the page, the API's documentation and "
+    "the data are. Each FOLDER is scanned at the start. Runs jobs in a process beside it. Ctrl-C or SIGTERM ends it in "
+    "good order; jobs that are not done go on at the next start. --log-level debug also logs every request.",
+    examples="stoat serve ~/Videos\nstoat serve --port 0 --data-dir /srv/stoat",
+    related="stoat scan, stoat doctor",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(help=HELP, short_help="Serve the library over HTTP.")(serve)
+
+
+def serve(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Folders to scan first.", show_default=False)
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Loopback address to listen on. Default: STOAT_HOST, else 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Port; 0 picks a free one. Default: STOAT_PORT, else 8765."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    log_level: LogLevelOption = None,
+) -> ExitStatus:
+    """Serve."""
+    from stoat_ferret.api.security import require_loopback
+    from stoat_ferret.settings import load_settings
+
+    settings = load_settings(host=host, port=port, data_dir=data_dir, log_level=log_level)
+    require_loopback(settings.host)
+    with listen(settings.host, settings.port) as listener:
+        paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
+        _run(settings, listener, paths)
+    return ExitStatus.OK
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, so that nobody else gets it and nobody who asks for it is turned away.
+
+    Raises:
+        ConfigurationError: it is taken, or may not be.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise ConfigurationError(f"The address {host} is not known: {error.strerror}. Use 127.0.0.1.") from error
+    listener = socket.socket(family, kind)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(_why_not(host, port, error)) from error
+    return listener
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} on {host} is in use, perhaps by a stoat that runs already: look at http://{host}:{port}, "
+            "or use --port 0 for a free one."
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {port} may not be used by this user. Use one above 1023, or --port 0 for a free one."
+    return f"Cannot listen on {host}, port {port}: {error.strerror}. Use --host 127.0.0.1."
+
+
+def url_of(listener: socket.socket) -> str:
+    """Give the address at which a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _checked(settings: "Settings", folders: Sequence[bytes]) -> list[bytes]:
+    """Make sure that the data can be used, and the folders scanned, before anything is started."""
+    from stoat_ferret.api.services.scan import validate_scan_path
+
+    async def check() -> list[bytes]:
+        return [await validate_scan_path(folder, settings, runtime.repository) for folder in folders]
+
+    with opened(settings, create=True) as runtime:
+        return asyncio.run(check())
+
+
+def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]) -> None:
+    import uvicorn
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+    from stoat_ferret.api.app import create_app
+
+    app = create_app(settings, scan_at_start=folders)
+    failures: list[Exception] = []
+
+    async def remembering(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Keep why the application did not start or end: the server only logs it."""
+        try:
+            await app(scope, receive, send)  # type: ignore[arg-type]  # the same protocol, named by two packages
+        except Exception as error:
+            if scope["type"] == "lifespan":
+                failures.append(error)
+            raise
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            _announce(url_of(listener), settings, folders)
+
+    debug = settings.log_level == "debug"
+    config = uvicorn.Config(
+        remembering,
+        log_config=None,
+        log_level="info" if debug else "critical",
+        access_log=debug,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=CONNECTION_SECONDS,
+    )
+    # The server ends in good order at these, then raises them again; that must not end this process with a signal.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    try:
+        asyncio.run(Server(config).serve([listener]))
+    except SystemExit:
+        if not failures:
+            raise
+    if failures:
+        raise failures[0]
+
+
+def _announce(url: str, settings: "Settings", folders: Sequence[bytes]) -> None:
+    output.write(f"listening on {url}")
+    output.write(f"  page  {url}/")
+    output.write(f"  docs  {url}/docs")
+    output.write(f"  data  {clean(str(settings.data_dir))}")
+    for folder in folders:
+        output.write(f"  scan  {clean_path(folder)}")
+    output.flush()
