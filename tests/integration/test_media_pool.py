@@ -514,6 +514,15 @@ def test_a_thumbnail_process_that_cannot_start(fake_worker: Callable[[str], None
         grabber.thumbnail(b"/x", 64, "jpeg", 20)
 
 
+def test_the_thumbnail_process_can_be_checked() -> None:
+    """It is started for that, and says what of its lock-down works; one that is busy has no time."""
+    with FrameGrabber() as grabber:
+        assert grabber.check(20)["memory_limit"]
+        assert len(workers()) == 1
+        with grabber._lock, pytest.raises(ProbeTimeoutError, match="busy"):
+            grabber.check(0.05)
+
+
 def test_a_thumbnail_process_that_retires_or_lies(fake_worker: Callable[[str], None]) -> None:
     """It is replaced, and the caller told."""
     fake_worker(

@@ -24,7 +24,7 @@ from stoat_ferret.errors import (
 )
 from stoat_ferret.media import picture, timing
 from stoat_ferret.media.dump import StreamSummary, parse_summary
-from stoat_ferret.media.formats import OPEN_OPTIONS, lacks_index
+from stoat_ferret.media.formats import lacks_index, open_options
 from stoat_ferret.media.info import ChapterInfo, Hdr, MediaInfo, StreamInfo, StreamKind
 
 MINIMUM_PYAV = (18, 1)
@@ -103,7 +103,7 @@ def open_media(path: bytes) -> Iterator[InputContainer]:
         msg = f"The path is not absolute: {path!r}"
         raise ValueError(msg)
     try:
-        container = av.open(os.fsdecode(path), options=OPEN_OPTIONS, metadata_errors="replace")
+        container = av.open(os.fsdecode(path), options=open_options(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise _refusal(path, error) from error
     with container:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoat_ferret.media.formats import OPEN_OPTIONS, lacks_index
+from stoat_ferret.media.formats import OPEN_OPTIONS, lacks_index, open_options
 
 
 def box(kind: bytes, body: bytes = b"", *, length: int | None = None) -> bytes:
@@ -49,6 +49,16 @@ def test_an_mp4_file_without_moov(tmp_path: Path, content: bytes, expected: bool
     path = tmp_path / "file"
     path.write_bytes(content)
     assert lacks_index(bytes(path)) is expected
+
+
+def test_the_options_depend_on_the_first_bytes(tmp_path: Path) -> None:
+    """And never allow more than the ordinary ones."""
+    path = tmp_path / "file"
+    path.write_bytes(FTYP)
+    assert open_options(bytes(path)).items() > OPEN_OPTIONS.items()
+    path.write_bytes(b"RIFF....AVI LIST")
+    assert open_options(bytes(path)) == OPEN_OPTIONS
+    assert open_options(bytes(tmp_path / "nothing")) == OPEN_OPTIONS
 
 
 @settings(max_examples=50)
