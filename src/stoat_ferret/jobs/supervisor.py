@@ -114,7 +114,12 @@ class WorkerSupervisor:
             if self._stopping.is_set():
                 return
             try:
-                child = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=self._env)  # noqa: S603 - our own
+                child = subprocess.Popen(  # noqa: S603 - our own
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    env=self._env,
+                    process_group=0,  # Ctrl-C in a terminal is for the supervisor's process, which then ends this one
+                )
             except OSError as error:
                 self.last_exit = f"The worker could not be started: {error.strerror}."
                 log.error("worker cannot be started", reason=self.last_exit)
