@@ -194,9 +194,9 @@ class BarProgress:
 
     def __init__(self, screen: "Console") -> None:
         self._console = screen
+        self._current = ""
         self._bar: Progress = _make_bar(screen, self._current_line)
         self._task = self._bar.add_task("", total=None, facts="")
-        self._current = ""
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -39,7 +39,10 @@ def register(app: typer.Typer) -> None:
 def scan(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to scan.", show_default=False)],
     recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="With or without the folders below it.")
+        bool,
+        typer.Option(
+            "--recursive/--no-recursive", help="With (the default) or without the folders below it.", show_default=False
+        ),
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Examine again what is unchanged.")] = False,
     accept_loss: Annotated[
