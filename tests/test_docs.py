@@ -1,0 +1,103 @@
+"""What the documents say is so: links lead somewhere, and the README's walk-through works word for word."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_blackbox.program import Program
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def prose(text: str) -> str:
+    """Leave out what stands in code blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    """A reader who follows a link finds a page."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose(page.read_text()))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    """No page is written and then never found."""
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or page.suffix != ".md":
+            continue
+        seen.add(page)
+        links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose(page.read_text()))
+        waiting += [(page.parent / link).resolve() for link in links if "://" not in link]
+    assert sorted(set(PAGES) - seen) == []
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    """The pages under docs/reference are generated; `make docs` writes them anew."""
+    command = [sys.executable, "tools/make_reference.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def walk_through() -> list[str]:
+    """Give the commands of the README's walk-through, a string for each block."""
+    section = (ROOT / "README.md").read_text().split("## Walk-through")[1].split("\n## ")[0]
+    return re.findall(r"^```sh\n(.*?)^```", section, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the walk-through is made of curl commands")
+def test_the_walk_through_works_word_for_word(tmp_path: Path) -> None:
+    """Each command, run in order in one shell against the demo library, says what the README says that it says."""
+    made = subprocess.run(
+        [sys.executable, "tools/demo_clips.py", str(tmp_path / "demo-footage")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    program = Program(tmp_path / "demo-data", str(tmp_path / "demo-footage"))
+    try:
+        [first] = program.client.get("/api/v1/jobs").json()["jobs"]
+        program.finish(first["job_id"])
+        blocks = walk_through()
+        assert len(blocks) >= 7
+        script = "set -eu\n" + "\necho; echo ====\n".join(blocks)
+        script = script.replace("http://127.0.0.1:8765", str(program.client.base_url).rstrip("/"))
+        # The picture is kept, to be looked at here.
+        script = script.replace("rm fjord.jpg\n", "")
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    finally:
+        program.stop()
+    assert done.returncode == 0, done.stderr
+    answers = [part.strip() for part in done.stdout.split("====")]
+    submitted, listed, waited, ledger, searched, looked_into, forgotten, refused = answers
+    assert set(json.loads(submitted)) == {"job_id"}
+    assert len(json.loads(listed)["jobs"]) == 2
+    job = json.loads(waited[waited.index("}{") + 1 :])
+    assert job["job_id"] == json.loads(submitted)["job_id"]
+    assert (job["status"], job["error"]) == ("complete", None)
+    claimed = re.search(r'"result": (\{.*?\}), "error": null', (ROOT / "README.md").read_text(), re.DOTALL)
+    assert claimed is not None
+    same = ("scanned", "new", "updated", "moved", "restored", "unchanged", "missing", "skipped", "failed", "bytes_read")
+    stated = json.loads(claimed[1])
+    assert {name: job["result"][name] for name in same} == {name: stated[name] for name in same}
+    assert ledger.count('"outcome":"failed"') == stated["failed"]
+    assert ledger.count('"outcome":"skipped"') == stated["skipped"]
+    assert "moov" in ledger, "the truncated file says what it lacks"
+    assert "Été" in searched
+    assert "東京" in searched
+    assert json.loads(looked_into)["filename"].startswith("Fjord")
+    assert (tmp_path / "fjord.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    assert forgotten == "204"
+    assert json.loads(refused)["code"] == "INVALID_PATH"
