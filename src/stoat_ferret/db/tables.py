@@ -51,6 +51,7 @@ libraries = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("last_scan_job_id", String(36)),
     Column("last_scan_at", BigInteger),
+    Column("lost_from", BigInteger),  # of how many videos too many were gone, until a scan settles that
 )
 
 folders = Table(
@@ -106,6 +107,7 @@ videos = Table(
     Column("content_id", Text),
     Column("probe_level", String(8), nullable=False),
     Column("probe_error", Text),
+    Column("probe_error_code", String(32)),
     # One index per sort order, each ending in the tie-breaker, so that a page is a range scan.
     Index("ix_videos_filename_id", "filename", "id"),
     Index("ix_videos_added_at_id", "added_at", "id"),

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from uuid_utils.compat import uuid7
 
 from stoat_ferret import paths
-from stoat_ferret.db.tables import folders, gone, libraries, rejects, video_details, videos
-from stoat_ferret.library import changes, grams, ledger
+from stoat_ferret.db.tables import folders, libraries, rejects, video_details, videos
+from stoat_ferret.library import absence, changes, grams, ledger
 from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, LedgerRow, Outcome
-from stoat_ferret.library.repository import ROWS_A_STEP, now_us, steps
+from stoat_ferret.library.repository import now_us, steps
 from stoat_ferret.library.text import searchable_text
 from stoat_ferret.media.info import MediaInfo
 
@@ -21,6 +21,9 @@ INFO_COLUMNS = tuple(
     "duration container width height rotation display_width display_height video_codec video_profile pixel_format "
     "frame_rate frame_rate_float vfr bit_rate hdr audio_codec audio_channels".split()
 )
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,9 @@ def apply(
 ) -> dict[bytes, int]:
     """Store results; gives the folders' keys by path. In a dry run only the ledger is written, and {} is given."""
     now = now_us()
+    gone = [known for batch in batches if batch.closing for known in batch.closing.gone]
     if dry_run:
+        absence.note(connection, job_id, gone)
         _record(connection, job_id, [(batch.known.pk if batch.known else None, batch) for batch in batches], {}, now)
         return {}
     pks = _ensure_folders(connection, batches)
@@ -80,7 +85,8 @@ def apply(
     rejected = [(pks[b.path], f) for b in batches for f in b.files if f.info is None and f.remember]
     ids |= _store_rejects(connection, rejected, entries, now)
     ids |= _restore(connection, [f for b in batches for f in b.files if _only_restored(f)], entries, now)
-    _close_folders(connection, job_id, [(pks[batch.path], batch.closing) for batch in batches if batch.closing])
+    _close_folders(connection, [(pks[b.path], b.known, b.closing) for b in batches if b.closing])
+    absence.note(connection, job_id, gone)
     changes.append(connection, entries, now)
     _record(connection, job_id, [(pks[batch.path], batch) for batch in batches], ids, now)
     return pks
@@ -159,6 +165,7 @@ def _video_values(result: FileResult) -> dict[str, Any]:
         "fingerprint": result.fingerprint,
         "probe_level": "full",
         "probe_error": None,
+        "probe_error_code": None,
     }
 
 
@@ -167,7 +174,7 @@ def _title(info: MediaInfo) -> str | None:
 
 
 def _microseconds(time: str | None) -> int | None:
-    return None if time is None else round(datetime.fromisoformat(time).timestamp() * 1_000_000)
+    return None if time is None else (datetime.fromisoformat(time) - EPOCH) // timedelta(microseconds=1)
 
 
 def _count(connection: Connection, new: Sequence[dict[str, Any]]) -> None:
@@ -229,6 +236,7 @@ def _store_rejects(
             "state": "broken",
             "missing_since": None,
             "probe_error": result.reason,
+            "probe_error_code": result.code,
         }
         for _, result in outcomes
         if result.path in present
@@ -243,11 +251,12 @@ def _restore(
     connection: Connection, results: Sequence[FileResult], entries: list[changes.Entry], now: int
 ) -> dict[bytes, str]:
     """Bring back missing videos whose files are there again, unchanged."""
-    if not results:
-        return {}
     columns = (videos.c.path_bytes, videos.c.pk, videos.c.id, videos.c.probe_error)
-    wanted = [result.path for result in results]
-    present = connection.execute(select(*columns).where(videos.c.path_bytes.in_(wanted))).all()
+    present = [
+        row
+        for wanted in steps([result.path for result in results])
+        for row in connection.execute(select(*columns).where(videos.c.path_bytes.in_(wanted)))
+    ]
     rows = [
         {
             "video_pk": row.pk,
@@ -264,25 +273,48 @@ def _restore(
     return {row.path_bytes: row.id for row in present}
 
 
-def _close_folders(connection: Connection, job_id: str, closings: Sequence[tuple[int, FolderClosing]]) -> None:
+def _close_folders(connection: Connection, closings: Sequence[tuple[int, KnownFolder | None, FolderClosing]]) -> None:
+    forgotten = [file.path for _, _, closing in closings for file in closing.gone if file.video_pk is None]
+    for step in steps(forgotten):
+        connection.execute(delete(rejects).where(rejects.c.path_bytes.in_(step)))
+    # A folder that is as it was is left alone: someone may have cleared its digest since this scan read it.
+    changed = {pk: closing for pk, known, closing in closings if not _as_before(known, closing)}
+    counted = _count_files(connection, [pk for pk, closing in changed.items() if closing.digest])
     rows = [
         {
             "folder_pk": pk,
-            "digest": closing.digest,
+            # Where an entry was deleted meanwhile, the digest would hide its file from the next scan.
+            "digest": closing.digest if counted.get(pk) == closing.unchanged_count + closing.reject_count else None,
             "unchanged_count": closing.unchanged_count,
             "reject_count": closing.reject_count,
         }
-        for pk, closing in closings
+        for pk, closing in changed.items()
     ]
     if rows:
         connection.execute(update(folders).where(folders.c.pk == bindparam("folder_pk")), rows)
-    vanished = [known for _, closing in closings for known in closing.gone]
-    lost = [{"job_id": job_id, "video_pk": known.video_pk} for known in vanished if known.video_pk is not None]
-    if lost:
-        connection.execute(insert(gone).on_conflict_do_nothing(), lost)
-    forgotten = [known.path for known in vanished if known.video_pk is None]
-    if forgotten:
-        connection.execute(delete(rejects).where(rejects.c.path_bytes.in_(forgotten)))
+
+
+def _as_before(known: KnownFolder | None, closing: FolderClosing) -> bool:
+    return known is not None and (known.digest, known.unchanged_count, known.reject_count) == (
+        closing.digest,
+        closing.unchanged_count,
+        closing.reject_count,
+    )
+
+
+def _count_files(connection: Connection, pks: Sequence[int]) -> dict[int, int]:
+    """Count what the catalogue has directly in each folder: videos that are not missing, and remembered others."""
+    counted = dict.fromkeys(pks, 0)
+    for step in steps(pks):
+        kept = (videos.c.folder_pk.in_(step), videos.c.state != "missing")
+        others = rejects.c.folder_pk.in_(step)
+        for query in (
+            select(videos.c.folder_pk, func.count()).where(*kept).group_by(videos.c.folder_pk),
+            select(rejects.c.folder_pk, func.count()).where(others).group_by(rejects.c.folder_pk),
+        ):
+            for pk, count in connection.execute(query):
+                counted[pk] += count
+    return counted
 
 
 def _record(
@@ -293,6 +325,7 @@ def _record(
     now: int,
 ) -> None:
     rows: list[tuple[int | None, LedgerRow]] = []
+    outdated: list[bytes] = []
     for folder_pk, batch in batches:
         for result in batch.files:
             video_id = ids.get(result.path) or (result.known.video_id if result.known else None)
@@ -305,66 +338,13 @@ def _record(
                 video_id=video_id,
             )
             rows.append((folder_pk, row))
-        if batch.closing and batch.closing.newly_counted:
+        if batch.closing is None:
+            continue
+        if not batch.closing.newly_counted:
+            # An attempt that was cut off may have found some here, or none at all.
+            outdated.append(batch.path)
+        else:
             count = batch.closing.newly_counted
             rows.append((folder_pk, LedgerRow(path_bytes=batch.path, outcome=Outcome.UNCHANGED, at=now, count=count)))
+    ledger.withdraw(connection, job_id, outdated)
     ledger.record(connection, job_id, rows)
-
-
-def add_absent_folders(connection: Connection, job_id: str, pks: Sequence[int], *, dry_run: bool = False) -> None:
-    """Take all that is known in folders that are no longer there as gone; forget what was remembered about the rest."""
-    for step in steps(pks):
-        lost = select(literal(job_id), videos.c.pk).where(videos.c.folder_pk.in_(step), videos.c.state != "missing")
-        connection.execute(insert(gone).from_select(["job_id", "video_pk"], lost).on_conflict_do_nothing())
-        if not dry_run:
-            connection.execute(delete(rejects).where(rejects.c.folder_pk.in_(step)))
-            connection.execute(update(folders).where(folders.c.pk.in_(step)).values(digest=None))
-
-
-def drop_empty_folders(connection: Connection, pks: Sequence[int]) -> None:
-    """Forget folders that are no longer there and of which no video is kept."""
-    for step in steps(pks):
-        kept = select(videos.c.folder_pk).where(videos.c.folder_pk.in_(step))
-        connection.execute(delete(folders).where(folders.c.pk.in_(step), folders.c.pk.not_in(kept)))
-
-
-def clear_gone(connection: Connection, job_id: str) -> None:
-    """Forget what was taken as gone, by this job."""
-    connection.execute(delete(gone).where(gone.c.job_id == job_id))
-
-
-def count_gone(connection: Connection, job_id: str) -> int:
-    """Count what was taken as gone by this job and is not marked missing yet."""
-    return connection.execute(select(func.count()).select_from(gone).where(gone.c.job_id == job_id)).scalar_one()
-
-
-def mark_missing(connection: Connection, job_id: str, *, dry_run: bool = False) -> int:
-    """Mark some of what is gone as missing since now; gives how many are done, 0 when none are left."""
-    now = now_us()
-    query = select(gone.c.video_pk).where(gone.c.job_id == job_id).limit(ROWS_A_STEP)
-    pks = connection.execute(query).scalars().all()
-    if not pks:
-        return 0
-    columns = (videos.c.pk, videos.c.id, videos.c.path_bytes, videos.c.folder_pk)
-    rows = connection.execute(select(*columns).where(videos.c.pk.in_(pks), videos.c.state != "missing")).all()
-    if not dry_run and rows:
-        values = {"state": "missing", "missing_since": now, "updated_at": now}
-        connection.execute(update(videos).where(videos.c.pk.in_([row.pk for row in rows])).values(values))
-        changes.append(connection, [("missing", row.id, row.path_bytes, "missing") for row in rows], now)
-    entries = [
-        (
-            row.folder_pk,
-            LedgerRow(
-                path_bytes=row.path_bytes,
-                outcome=Outcome.MISSING,
-                at=now,
-                code="GONE",
-                reason="The file is no longer there.",
-                video_id=row.id,
-            ),
-        )
-        for row in rows
-    ]
-    ledger.record(connection, job_id, entries)
-    connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks)))
-    return len(pks)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from stoat_ferret import cursors
@@ -12,6 +12,7 @@ from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import ledger, scan_costs
 from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.library.models import LedgerRow, Outcome
+from stoat_ferret.library.repository import steps
 
 STORED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED)
 """Outcomes after which the file, if it is met again by the same job, is found unchanged."""
@@ -26,6 +27,13 @@ def record(connection: Connection, job_id: str, rows: Sequence[tuple[int | None,
         connection.execute(
             statement.on_conflict_do_update(index_elements=["job_id", "path_bytes"], set_=changed), values
         )
+
+
+def withdraw(connection: Connection, job_id: str, folders: Sequence[bytes]) -> None:
+    """Take back what an earlier attempt said about folders as a whole."""
+    whole = (ledger.c.job_id == job_id, ledger.c.outcome.in_((Outcome.UNCHANGED, Outcome.SKIPPED)))
+    for step in steps(folders):
+        connection.execute(delete(ledger).where(*whole, ledger.c.path_bytes.in_(step)))
 
 
 def add_cost(connection: Connection, job_id: str, bytes_read: int, seconds: float) -> None:

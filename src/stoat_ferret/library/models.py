@@ -21,6 +21,13 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+_HALF = 1 << 63
+
+
+def _signed(number: int) -> int:
+    return number - 2 * _HALF if number >= _HALF else number
+
+
 @dataclass(frozen=True, slots=True)
 class FileKey:
     """What tells, without opening it, whether a file is still the one that was examined."""
@@ -29,6 +36,14 @@ class FileKey:
     mtime_ns: int
     inode: int
     device: int
+
+    @classmethod
+    def of(cls, *, size: int, mtime_ns: int, inode: int, device: int) -> "FileKey":
+        """Give what the file system says, fitted into the signed 64 bits that databases have for a number.
+
+        Some network file systems use all 64 bits of an inode number, and a time may lie beyond the year 2262.
+        """
+        return cls(size, max(-_HALF, min(mtime_ns, _HALF - 1)), _signed(inode), _signed(device))
 
     def same_file(self, other: "FileKey") -> bool:
         """True where nothing suggests a change. The device number is left out: it changes with every remount."""
@@ -49,6 +64,8 @@ class Library:
     created_at: int
     last_scan_job_id: str | None = None
     last_scan_at: int | None = None
+    lost_from: int | None = None
+    """Of how many videos too many were gone at once, as long as no scan has settled that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

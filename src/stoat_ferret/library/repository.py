@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,7 +23,7 @@ from uuid_utils.compat import uuid7
 
 from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
-from stoat_ferret.db.tables import folders, libraries, rejects, video_details, videos
+from stoat_ferret.db.tables import folders, gone, ledger, libraries, rejects, video_details, videos
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.models import (
@@ -35,6 +36,8 @@ from stoat_ferret.library.models import (
     Video,
     VideoDetail,
 )
+
+T = TypeVar("T")
 
 VIDEO_COLUMNS = [videos.c[name] for name in Video.__dataclass_fields__]
 ROWS_A_STEP = 1_000
@@ -92,19 +95,11 @@ class LibraryRepository:
     def add_library(connection: Connection, path: bytes, max_loss_fraction: float) -> Library:
         """Make a library of a folder, or give the one that is there."""
         row = connection.execute(select(libraries).where(libraries.c.path_bytes == path)).mappings().first()
-        if row is None:
-            shown = paths.display(path)
-            values = {
-                "id": str(uuid7()),
-                "name": shown.rstrip("/").rpartition("/")[2] or shown,
-                "path_bytes": path,
-                "path": shown,
-                "max_loss_fraction": max_loss_fraction,
-                "state": "online",
-                "created_at": now_us(),
-            }
-            row = connection.execute(insert(libraries).values(values).returning(libraries)).mappings().one()
-        return _library_from_row(row)
+        if row is not None:
+            return _library_from_row(row)
+        library = new_library(path, max_loss_fraction)
+        connection.execute(insert(libraries).values(path=paths.display(path), **asdict(library)))
+        return library
 
     @staticmethod
     def set_library_state(connection: Connection, library_id: str, state: LibraryState) -> None:
@@ -112,10 +107,17 @@ class LibraryRepository:
         connection.execute(update(libraries).where(libraries.c.id == library_id).values(state=state))
 
     @staticmethod
-    def record_scan(connection: Connection, library_id: str, job_id: str) -> None:
-        """Record that a scan of the library was finished."""
-        values = {"last_scan_job_id": job_id, "last_scan_at": now_us(), "state": "online"}
+    def record_scan(connection: Connection, library_id: str, job_id: str, *, whole: bool) -> None:
+        """Record that a scan of the library was finished; one of the `whole` of it settles an earlier mass loss."""
+        values: dict[str, Any] = {"last_scan_job_id": job_id, "last_scan_at": now_us(), "state": "online"}
+        if whole:
+            values["lost_from"] = None
         connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
+
+    @staticmethod
+    def record_mass_loss(connection: Connection, library_id: str, present: int) -> None:
+        """Record of how many videos too many are gone, so that what is added later does not make it look like less."""
+        connection.execute(update(libraries).where(libraries.c.id == library_id).values(lost_from=present))
 
     # Videos
 
@@ -148,6 +150,8 @@ class LibraryRepository:
         with self.database.write() as connection:
             row = _video_row(connection, video_id)
             grams.remove(connection, [row["pk"]])
+            # Its key may be given to a new video, which a scan that is under way must not take as gone.
+            connection.execute(delete(gone).where(gone.c.video_pk == row["pk"]))
             connection.execute(delete(videos).where(videos.c.pk == row["pk"]))
             # Without the digest, the next scan compares the folder file by file and sees that one is not known.
             connection.execute(update(folders).where(folders.c.pk == row["folder_pk"]).values(digest=None))
@@ -174,6 +178,15 @@ class LibraryRepository:
     def count_present(self, library_id: str) -> int:
         """Count the library's videos that are not missing."""
         where = and_(videos.c.library_id == library_id, videos.c.state != "missing")
+        with self.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(videos).where(where)).scalar_one()
+
+    def count_brought(self, library_id: str, job_id: str) -> int:
+        """Count those of them that a job, in an attempt that was cut off, has added or restored itself."""
+        brought = select(ledger.c.video_id).where(
+            ledger.c.job_id == job_id, ledger.c.outcome.in_((Outcome.NEW, Outcome.RESTORED))
+        )
+        where = and_(videos.c.library_id == library_id, videos.c.state != "missing", videos.c.id.in_(brought))
         with self.database.read() as connection:
             return connection.execute(select(func.count()).select_from(videos).where(where)).scalar_one()
 
@@ -204,7 +217,8 @@ class LibraryRepository:
     def files_in(self, folder_pk: int) -> dict[bytes, KnownFile]:
         """Give all that is known directly in one folder, by path."""
         columns = [videos.c[name] for name in ("path_bytes", "size", "mtime_ns", "inode", "device")]
-        known_videos = select(*columns, videos.c.pk, videos.c.id, videos.c.state, videos.c.probe_error)
+        known_videos = select(*columns, videos.c.pk, videos.c.id, videos.c.state)
+        known_videos = known_videos.add_columns(videos.c.probe_error, videos.c.probe_error_code)
         with self.database.read() as connection:
             rows = connection.execute(known_videos.where(videos.c.folder_pk == folder_pk)).all()
             found = {row.path_bytes: _known_video(row) for row in rows}
@@ -220,11 +234,26 @@ class LibraryRepository:
 
     def rejected_in(self, folder_pk: int) -> list[KnownFile]:
         """Give the files directly in one folder that were found not to be usable videos, broken ones included."""
-        return [known for known in self.files_in(folder_pk).values() if known.reject_outcome is not None]
+        files = self.files_in(folder_pk).values()
+        return [known for known in files if known.reject_outcome is not None and known.state != "missing"]
 
 
-def steps(items: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut a long list of keys into pieces that fit one statement."""
+def new_library(path: bytes, max_loss_fraction: float) -> Library:
+    """Give a library that is not kept yet; its name is its folder's."""
+    shown = paths.display(path)
+    return Library(
+        id=str(uuid7()),
+        name=shown.rstrip("/").rpartition("/")[2] or shown,
+        path_bytes=path,
+        state="online",
+        max_loss_fraction=max_loss_fraction,
+        video_count=0,
+        created_at=now_us(),
+    )
+
+
+def steps(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut a long list of keys or paths into pieces that fit one statement."""
     for start in range(0, len(items), ROWS_A_STEP):
         yield items[start : start + ROWS_A_STEP]
 
@@ -256,7 +285,7 @@ def _key_from_row(row: Row[*tuple[Any, ...]]) -> FileKey:
 
 
 def _known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
-    broken = row.state == "broken"
+    broken = row.probe_error is not None  # also while it is missing
     return KnownFile(
         path=row.path_bytes,
         key=_key_from_row(row),
@@ -264,6 +293,6 @@ def _known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
         video_id=row.id,
         state=row.state,
         reject_outcome=Outcome.FAILED if broken else None,
-        code="BROKEN" if broken else None,
-        reason=row.probe_error if broken else None,
+        code=row.probe_error_code,
+        reason=row.probe_error,
     )

@@ -77,10 +77,10 @@ def compare(
         seen = Seen(path, entry, known.get(path))
         if seen.known is None or not seen.known.key.same_file(entry.key) or (force and path not in done):
             probe.append(seen)
-        elif seen.known.reject_outcome is not None:
-            rejected.append(seen)
         elif seen.known.state == "missing":
             restored.append(seen)
+        elif seen.known.reject_outcome is not None:
+            rejected.append(seen)
         else:
             unchanged += 1
             newly_counted += path not in done

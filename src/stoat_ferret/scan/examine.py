@@ -33,7 +33,9 @@ class OpenFolder:
     batch: FolderBatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.usable, self.rejects = len(self.changes.restored), len(self.changes.rejected)
+        broken = sum(seen.known is not None and seen.known.reject_outcome is not None for seen in self.changes.restored)
+        self.usable = len(self.changes.restored) - broken
+        self.rejects = len(self.changes.rejected) + broken
         self.new_batch()
 
     def new_batch(self) -> None:
@@ -99,7 +101,8 @@ def _tally(folder: OpenFolder, seen: Seen, result: FileResult) -> None:
 def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
     failure = outcome.error
     if failure is not None:
-        skipped = failure.code == NoVideoStreamError.code
+        # A known video stays one: without a picture it is broken, not something that never was a video.
+        skipped = failure.code == NoVideoStreamError.code and (seen.known is None or seen.known.video_pk is None)
         return FileResult(
             path=seen.path,
             key=seen.entry.key,
@@ -130,4 +133,6 @@ def _success(seen: Seen) -> Outcome:
 def _key(seen: Seen, outcome: ProbeOutcome) -> FileKey:
     """Give the state of the file that was really examined: it may have changed since it was listed."""
     stat = outcome.stat
-    return seen.entry.key if stat is None else FileKey(stat.size, stat.mtime_ns, stat.inode, stat.device)
+    if stat is None:
+        return seen.entry.key
+    return FileKey.of(size=stat.size, mtime_ns=stat.mtime_ns, inode=stat.inode, device=stat.device)

@@ -26,17 +26,18 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from stoat_ferret import paths
-from stoat_ferret.library import batch, ledger
+from stoat_ferret.errors import LibraryOfflineError, MassLossError, PathNotReadableError, ScanError
+from stoat_ferret.library import absence, ledger
 from stoat_ferret.library.batch import FileResult
 from stoat_ferret.library.models import FileKey, KnownFolder, LedgerRow, Outcome
-from stoat_ferret.library.repository import LibraryRepository, now_us, steps
+from stoat_ferret.library.repository import LibraryRepository, new_library, now_us, steps
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import FolderChanges, Seen, compare, digest, settled
 from stoat_ferret.scan.estimate import Estimate
 from stoat_ferret.scan.examine import Examiner, OpenFolder
 from stoat_ferret.scan.report import ScanReport, read_report
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import ScanOptions, Target, check_online, nearest_existing, targets
+from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, covering, find_obstacle, targets
 from stoat_ferret.scan.settle import absent_folders, guard_loss
 from stoat_ferret.scan.store import Writer
 from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
@@ -89,17 +90,25 @@ def run_scan(
         LibraryOfflineError: a library's folder is not there, or is empty where it was not.
         MassLossError: too much is gone; nothing was marked missing.
         PathNotReadableError: a library's folder may not be read.
+        ScanError: one of these; of a scan above several libraries, the first, with the messages of all.
         StorageError: the catalogue could not be written.
     """
     libraries = repository.libraries()
-    found = targets(options, libraries)
-    if not any(target.start == options.path for target in found):
-        with job.transaction() as connection:
-            repository.add_library(connection, options.path, max_loss_fraction)
-        found = targets(options, repository.libraries())
+    if covering(options.path, libraries) is None:
+        if options.dry_run:
+            libraries.append(new_library(options.path, max_loss_fraction))
+        else:
+            with job.transaction() as connection:
+                libraries.append(repository.add_library(connection, options.path, max_loss_fraction))
+    troubles: list[ScanError | PathNotReadableError] = []
     with open_pool() as pool:
-        for target in found:
-            _TargetScan(target, options, job, repository, rules, pool).run()
+        for target in targets(options, libraries):
+            try:
+                _TargetScan(target, options, job, repository, rules, pool).run()
+            except (ScanError, PathNotReadableError) as trouble:  # one library's; the others are scanned nevertheless
+                troubles.append(trouble)
+    if troubles:
+        raise type(troubles[0])(" ".join(trouble.message for trouble in troubles)) from troubles[0]
     return read_report(repository.database, job.job_id)
 
 
@@ -123,28 +132,35 @@ class _TargetScan:
         self._examiner = Examiner(pool)
         self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run)
         self._unproven: list[bytes] = []
+        self._start_is_gone = False
         self._listed = self._done = 0
         self._present = repository.count_present(target.library.id)
+        brought = repository.count_brought(target.library.id, job.job_id)
+        # What came since must not make a loss look smaller: neither by this job's earlier attempt, nor since a scan
+        # stopped at a mass loss.
+        self._present_before = min(self._present - brought, target.library.lost_from or self._present)
 
     def run(self) -> None:
         with self._job.transaction() as connection:
-            batch.clear_gone(connection, self._job.job_id)
-        try:
-            self._check_online()
-        except Exception:
-            with self._job.transaction() as connection:
-                self._repository.set_library_state(connection, self._target.library.id, "offline")
-            raise
-        start = nearest_existing(self._target.start, self._target.library.path_bytes, self._rules)
-        if start == self._target.start:
+            absence.clear(connection, self._job.job_id)
+        self._check_online()
+        obstacle = find_obstacle(self._target.start, self._target.library.path_bytes, self._rules)
+        if obstacle is None:
             self._walk()
-        elif start is None:
-            self._unproven.append(self._target.start)
+        else:
+            self._start_is_gone = obstacle.gone
+            self._take_obstacle(obstacle)
         self._settle()
 
     def _check_online(self) -> None:
         accept = self._options.accept_loss
-        check_online(self._target.library, self._rules, present=self._present, accept_loss=accept)
+        try:
+            check_online(self._target.library, self._rules, present=self._present, accept_loss=accept)
+        except (LibraryOfflineError, PathNotReadableError):
+            if not self._options.dry_run:
+                with self._job.transaction() as connection:
+                    self._repository.set_library_state(connection, self._target.library.id, "offline")
+            raise
 
     def _walk(self) -> None:
         """Walk, compare, probe and store, until all of it is done or the job is to end."""
@@ -158,9 +174,7 @@ class _TargetScan:
                 except BaseException:
                     self._writer.flush()  # what was examined is kept
                     raise
-                while self._examiner.hungry and (listing := walker.take(POLL_SECONDS if self._examiner.idle else 0)):
-                    self._take(listing)
-                    self._writer.flush_if_due()
+                self._compare_some(walker)
                 for folder, result in self._examiner.step(POLL_SECONDS):
                     self._writer.add(folder, result)
                     self._done += 1
@@ -168,6 +182,15 @@ class _TargetScan:
                 total = self._listed if walker.ended else estimate.total(self._listed)
                 self._report(total)
             self._writer.flush()
+
+    def _compare_some(self, walker: Walker) -> None:
+        """Compare folders until there is enough to examine, or none is listed, or it has taken long enough."""
+        until = time.monotonic() + POLL_SECONDS
+        while self._examiner.hungry and (listing := walker.take(POLL_SECONDS if self._examiner.idle else 0)):
+            self._take(listing)
+            self._writer.flush_if_due()
+            if time.monotonic() >= until:
+                return
 
     def _report(self, total: int | None) -> None:
         current = self._examiner.current
@@ -206,6 +229,7 @@ class _TargetScan:
         )
         for result in results:
             self._writer.add(folder, result)
+            self._writer.flush_if_due()
         self._examiner.add(folder, changes.probe)
         if not folder.remaining and not results:
             self._writer.close(folder)
@@ -237,13 +261,16 @@ class _TargetScan:
 
     def _take_problem(self, problem: FolderProblem) -> None:
         self._unproven.append(problem.path)
-        row = LedgerRow(
-            path_bytes=problem.path,
-            outcome=Outcome.SKIPPED,
-            at=now_us(),
-            code=problem.code,
-            reason=problem.reason,
-        )
+        self._record_skipped(problem.path, problem.code, problem.reason)
+
+    def _take_obstacle(self, obstacle: Obstacle) -> None:
+        if not obstacle.gone:
+            self._unproven.append(self._target.start)
+        if obstacle.code and obstacle.reason:
+            self._record_skipped(obstacle.path, obstacle.code, obstacle.reason)
+
+    def _record_skipped(self, path: bytes, code: str, reason: str) -> None:
+        row = LedgerRow(path_bytes=path, outcome=Outcome.SKIPPED, at=now_us(), code=code, reason=reason)
         with self._job.transaction() as connection:
             ledger.record(connection, self._job.job_id, [(None, row)])
 
@@ -254,32 +281,45 @@ class _TargetScan:
         absent = self._absent()
         for keys in steps(absent):
             with job.transaction() as connection:
-                batch.add_absent_folders(connection, job.job_id, keys, dry_run=dry_run)
+                absence.note_folders(connection, job.job_id, keys, dry_run=dry_run)
         with job.transaction() as connection:
-            gone = batch.count_gone(connection, job.job_id)
+            gone = absence.count(connection, job.job_id)
         if not self._options.accept_loss:
-            guard_loss(
-                gone=gone,
-                present=self._present,
-                max_loss_fraction=library.max_loss_fraction,
-                library_path=library.path_bytes,
-            )
+            self._guard_loss(gone)
         settled_files, marked = 0, -1
         while marked:
             job.raise_if_cancelled()
             job.progress("settle", settled_files, gone)
             with job.transaction() as connection:
-                marked = batch.mark_missing(connection, job.job_id, dry_run=dry_run)
+                marked = absence.mark_missing(connection, job.job_id, dry_run=dry_run)
             settled_files += marked
         if not dry_run:
             with job.transaction() as connection:
-                batch.drop_empty_folders(connection, absent)
-                self._repository.record_scan(connection, library.id, job.job_id)
+                absence.drop_empty_folders(connection, absent)
+                whole = self._options.recursive and self._target.start == library.path_bytes
+                self._repository.record_scan(connection, library.id, job.job_id, whole=whole)
+
+    def _guard_loss(self, gone: int) -> None:
+        library, present = self._target.library, max(gone, self._present_before)
+        try:
+            guard_loss(
+                gone=gone,
+                present=present,
+                max_loss_fraction=library.max_loss_fraction,
+                library_path=library.path_bytes,
+            )
+        except MassLossError:
+            with self._job.transaction() as connection:
+                absence.clear(connection, self._job.job_id)
+                if not self._options.dry_run:
+                    self._repository.record_mass_loss(connection, library.id, present)
+            raise
 
     def _absent(self) -> list[int]:
         """Give the keys of the folders that are gone."""
         if not self._options.recursive:
-            return []
+            folder = self._repository.folder(self._target.start) if self._start_is_gone else None
+            return [] if folder is None else [folder.pk]
         known = self._repository.folders_below(self._target.library.id, self._target.start)
         return [f.pk for f in absent_folders(known, visited=self._writer.visited, unproven=self._unproven)]
 

@@ -1,6 +1,7 @@
 """What a scan of a path is about: which libraries, where each walk starts, and what it may say about absence."""
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
 from stoat_ferret.library.models import Library
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FolderProblem, list_folder
+from stoat_ferret.scan.walk import FolderProblem, folder_problem, join, list_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +91,45 @@ def check_online(library: Library, rules: Rules, *, present: int, accept_loss: b
         raise LibraryOfflineError(msg)
 
 
-def nearest_existing(start: bytes, root: bytes, rules: Rules) -> bytes | None:
-    """Give the deepest folder, from `start` up to `root`, that is there; None if its listing cannot be had."""
-    folder = start
-    while folder != root and not os.path.lexists(folder):
-        folder = folder.rpartition(b"/")[0] or b"/"
-    return None if isinstance(list_folder(folder, rules), FolderProblem) else folder
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why the walk cannot start where it was to start."""
+
+    gone: bool
+    """True where it is proven that nothing of the library lies there; False where nothing can be known."""
+    path: bytes
+    code: str | None = None
+    reason: str | None = None
+    """What to put on record, if anything; None where the folder simply is not there."""
+
+
+def find_obstacle(start: bytes, root: bytes, rules: Rules) -> Obstacle | None:
+    """Go down from a library's folder to a folder in it, as a walk of the whole library would; None: it gets there.
+
+    A scan of a part must come to the same conclusions as one of the whole, so what is not there, is hidden by a rule
+    or lies behind a symbolic link does not belong to the library.
+    """
+    folder = root
+    for name in start[len(root) :].split(b"/"):
+        if not name:
+            continue
+        path = join(folder, name)
+        shown = paths.display(path)
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            listing = list_folder(folder, rules)
+            if isinstance(listing, FolderProblem):
+                return Obstacle(False, listing.path, listing.code, listing.reason)
+            return Obstacle(True, path)
+        except OSError as error:
+            problem = folder_problem(path, error)
+            return Obstacle(False, problem.path, problem.code, problem.reason)
+        if stat.S_ISLNK(mode):
+            return Obstacle(True, path, "SYMLINK", f"{shown} is a symbolic link, and links are not followed.")
+        if not stat.S_ISDIR(mode):
+            return Obstacle(True, path)
+        if not rules.wants_folder(name):
+            return Obstacle(True, path, "IGNORED", f"The ignore rules leave out {shown}.")
+        folder = path
+    return None

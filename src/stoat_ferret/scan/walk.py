@@ -81,22 +81,18 @@ def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
                     except FileNotFoundError:
                         continue  # removed since the folder was read: it is not there
                     if stat.S_ISREG(status.st_mode):
-                        key = FileKey(
-                            status.st_size, status.st_mtime_ns, _signed(status.st_ino), _signed(status.st_dev)
-                        )
-                        files.append(FileEntry(name, key))
+                        files.append(FileEntry(name, _key(status)))
                     else:
                         oddities.append(_oddity(name, status.st_mode))
     except OSError as error:
-        return _problem(path, error)
+        return folder_problem(path, error)
     files.sort(key=lambda entry: entry.name)
     oddities.sort(key=lambda oddity: oddity.name)
     return FolderListing(path, tuple(files), tuple(sorted(folders)), tuple(oddities))
 
 
-def _signed(number: int) -> int:
-    # Some network file systems use all 64 bits of an inode number; databases have signed integers.
-    return number - (1 << 64) if number >= 1 << 63 else number
+def _key(status: os.stat_result) -> FileKey:
+    return FileKey.of(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, device=status.st_dev)
 
 
 def _oddity(name: bytes, mode: int) -> Oddity:
@@ -105,7 +101,8 @@ def _oddity(name: bytes, mode: int) -> Oddity:
     return Oddity(name, "NOT_A_FILE", "It is a device, pipe or socket, not a file.")
 
 
-def _problem(path: bytes, error: OSError) -> FolderProblem:
+def folder_problem(path: bytes, error: OSError) -> FolderProblem:
+    """Say what it means that a folder could not be listed."""
     shown = paths.display(path)
     if error.errno in (errno.EACCES, errno.EPERM):
         reason = f"The folder {shown} may not be read by this user, so nothing in it was looked at or marked missing."

@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("last_scan_job_id", sa.String(length=36), nullable=True),
         sa.Column("last_scan_at", sa.BigInteger(), nullable=True),
+        sa.Column("lost_from", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_libraries")),
         sa.UniqueConstraint("path_bytes", name=op.f("uq_libraries_path_bytes")),
     )
@@ -151,6 +152,7 @@ def upgrade() -> None:
         sa.Column("content_id", sa.Text(), nullable=True),
         sa.Column("probe_level", sa.String(length=8), nullable=False),
         sa.Column("probe_error", sa.Text(), nullable=True),
+        sa.Column("probe_error_code", sa.String(length=32), nullable=True),
         sa.ForeignKeyConstraint(["folder_pk"], ["folders.pk"], name=op.f("fk_videos_folder_pk")),
         sa.ForeignKeyConstraint(
             ["library_id"], ["libraries.id"], name=op.f("fk_videos_library_id"), ondelete="CASCADE"

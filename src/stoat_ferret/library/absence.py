@@ -1,0 +1,77 @@
+"""What is gone: noted for a job while it walks, marked missing when it settles."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, func, literal, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from stoat_ferret.db.tables import folders, gone, rejects, videos
+from stoat_ferret.library import changes, ledger
+from stoat_ferret.library.models import KnownFile, LedgerRow, Outcome
+from stoat_ferret.library.repository import ROWS_A_STEP, now_us, steps
+
+
+def note(connection: Connection, job_id: str, files: Sequence[KnownFile]) -> None:
+    """Note the videos among files that a complete listing lacks as gone."""
+    pks = [known.video_pk for known in files if known.video_pk is not None]
+    if pks:
+        connection.execute(insert(gone).on_conflict_do_nothing(), [{"job_id": job_id, "video_pk": pk} for pk in pks])
+
+
+def note_folders(connection: Connection, job_id: str, pks: Sequence[int], *, dry_run: bool = False) -> None:
+    """Take all that is known in folders that are no longer there as gone; forget what was remembered about the rest."""
+    for step in steps(pks):
+        lost = select(literal(job_id), videos.c.pk).where(videos.c.folder_pk.in_(step), videos.c.state != "missing")
+        connection.execute(insert(gone).from_select(["job_id", "video_pk"], lost).on_conflict_do_nothing())
+        if not dry_run:
+            connection.execute(delete(rejects).where(rejects.c.folder_pk.in_(step)))
+            connection.execute(update(folders).where(folders.c.pk.in_(step)).values(digest=None))
+
+
+def drop_empty_folders(connection: Connection, pks: Sequence[int]) -> None:
+    """Forget folders that are no longer there and of which no video is kept."""
+    for step in steps(pks):
+        kept = select(videos.c.folder_pk).where(videos.c.folder_pk.in_(step))
+        connection.execute(delete(folders).where(folders.c.pk.in_(step), folders.c.pk.not_in(kept)))
+
+
+def clear(connection: Connection, job_id: str) -> None:
+    """Forget what was taken as gone, by this job."""
+    connection.execute(delete(gone).where(gone.c.job_id == job_id))
+
+
+def count(connection: Connection, job_id: str) -> int:
+    """Count what was taken as gone by this job and is not marked missing yet."""
+    return connection.execute(select(func.count()).select_from(gone).where(gone.c.job_id == job_id)).scalar_one()
+
+
+def mark_missing(connection: Connection, job_id: str, *, dry_run: bool = False) -> int:
+    """Mark some of what is gone as missing since now; gives how many are done, 0 when none are left."""
+    now = now_us()
+    query = select(gone.c.video_pk).where(gone.c.job_id == job_id).limit(ROWS_A_STEP)
+    pks = connection.execute(query).scalars().all()
+    if not pks:
+        return 0
+    columns = (videos.c.pk, videos.c.id, videos.c.path_bytes, videos.c.folder_pk)
+    rows = connection.execute(select(*columns).where(videos.c.pk.in_(pks), videos.c.state != "missing")).all()
+    if not dry_run and rows:
+        values = {"state": "missing", "missing_since": now, "updated_at": now}
+        connection.execute(update(videos).where(videos.c.pk.in_([row.pk for row in rows])).values(values))
+        changes.append(connection, [("missing", row.id, row.path_bytes, "missing") for row in rows], now)
+    entries = [
+        (
+            row.folder_pk,
+            LedgerRow(
+                path_bytes=row.path_bytes,
+                outcome=Outcome.MISSING,
+                at=now,
+                code="GONE",
+                reason="The file is no longer there.",
+                video_id=row.id,
+            ),
+        )
+        for row in rows
+    ]
+    ledger.record(connection, job_id, entries)
+    connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks)))
+    return len(pks)

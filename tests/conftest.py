@@ -1,0 +1,59 @@
+"""What every test may ask for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stoat_ferret.api.app import create_app
+from stoat_ferret.db.engine import Database
+from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.settings import Settings
+from tests.factories import Stage, make_catalogue, make_settings
+from tests.media_files import AudioTrack, place_clip, stream_without_picture, truncate
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose data lie in the test's own folder."""
+    return make_settings(tmp_path / "data")
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Database]:
+    """An empty catalogue."""
+    database = make_catalogue(tmp_path / "library.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def repository(catalogue: Database) -> LibraryRepository:
+    """The same catalogue, as the program asks it."""
+    return LibraryRepository(catalogue)
+
+
+@pytest.fixture
+def stage(catalogue: Database, settings: Settings) -> Stage:
+    """Scans that run at once, with a pretended probe."""
+    return Stage(catalogue, settings)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    """The application, with jobs that run where they are submitted."""
+    with TestClient(create_app(settings, in_memory_jobs=True), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny real files: two videos, one of them in a sub-folder, a cut-off one, one with sound only."""
+    folder = tmp_path_factory.mktemp("clips")
+    place_clip(folder / "beach.mp4", title="A day at the beach", tags={"comment": "été"})
+    place_clip(folder / "東京" / "tower.mkv", container="mkv", audio=(AudioTrack(),), seed=1)
+    place_clip(folder / "cut.mp4", fast_start=False)
+    truncate(folder / "cut.mp4", 0.5)
+    stream_without_picture(folder / "sound.mp4")
+    return folder
