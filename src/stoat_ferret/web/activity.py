@@ -144,7 +144,11 @@ def describe_ended(job: Job) -> EndedJob:
 
 
 def _title(job: Job) -> str:
-    kind = "Dry run" if job.payload.get("dry_run") else job.type.capitalize()
+    kind = job.type.capitalize()
+    if job.payload.get("dry_run"):
+        kind = "Dry run"
+    elif job.payload.get("force"):
+        kind = "Full scan"
     folder = job.payload.get("path")
     return kind if folder is None else f"{kind} of {wording.visible(folder)}"
 
@@ -160,7 +164,7 @@ def _figures(detail: dict[str, Any]) -> str:
         rate = detail["rate"]
         parts.append(f"{rate:,.{0 if rate >= 10 else 1}f}/s")
     if detail["eta_seconds"] is not None:
-        parts.append(f"{wording.spell(detail['eta_seconds'])} left")
+        parts.append(f"{wording.spell(max(1, round(detail['eta_seconds'])))} left")
     return " · ".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +29,8 @@ def prefers_html(request: Request) -> bool:
 def register(app: FastAPI) -> None:
     """Make pages out of the problems that the application's handlers answer with, where a page was asked for."""
     for kind in (StoatError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, _with_page(app.exception_handlers[kind]))
+        answer = cast(Handler, app.exception_handlers[kind])  # those of api.problems are all coroutine functions
+        app.add_exception_handler(kind, _with_page(answer))
 
 
 def _with_page(answer: Handler) -> Handler:
@@ -38,6 +39,8 @@ def _with_page(answer: Handler) -> Handler:
         if not prefers_html(request):
             return response
         problem = json.loads(bytes(response.body))
+        if problem["code"] == "NOT_FOUND":
+            problem["detail"] = f"There is no page at {request.url.path}."
         heading = HEADINGS.get(problem["status"], problem["title"])
         page = render("error.html", status=problem["status"], heading=heading, problem=problem)
         for name in ("allow", "retry-after"):

@@ -124,7 +124,7 @@ def build_reference(document: dict[str, Any], base_url: str) -> Reference:
 def _operation(path: str, method: str, raw: dict[str, Any], schemas: dict[str, Schema], base_url: str) -> Operation:
     body = _json_schema(raw.get("requestBody", {}))
     example = None if body is None else example_of(body, schemas)
-    good = next((answer for status, answer in raw["responses"].items() if status.startswith("2")), {})
+    good: dict[str, Any] = next((raw["responses"][status] for status in raw["responses"] if status[0] == "2"), {})
     result = _json_schema(good)
     return Operation(
         anchor=re.sub(r"[^a-z0-9]+", "-", f"{method}{path}".lower()).strip("-"),

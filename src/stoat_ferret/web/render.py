@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stoat_ferret import __version__
-from stoat_ferret.web import wording
+from stoat_ferret.web import prose, wording
 from stoat_ferret.web.assets import assets
 
 SECURITY = {
@@ -24,7 +24,7 @@ SECURITY = {
 """Nothing inline, nothing from elsewhere, in nobody's frame."""
 
 FILTERS = (
-    "ago amount bit_rate channels clock codec folder fps hdr inline iso_duration iso_moment moment number path prose "
+    "ago amount bit_rate channels clock codec folder fps hdr iso_duration iso_moment moment number path "
     "resolution size spell stream_details visible".split()
 )
 
@@ -45,5 +45,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update({name: getattr(wording, name) for name in FILTERS})
+    environment.filters.update(prose=prose.prose, inline=prose.inline)
     environment.globals.update(version=__version__, asset={name: asset.url for name, asset in assets().items()})
     return environment

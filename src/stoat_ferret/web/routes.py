@@ -23,10 +23,10 @@ PAGE_SIZE = 48
 """Fills whole rows of 2, 3, 4, 6 and 8."""
 
 SORTS = {
-    "-added": "Newest in the library",
-    "added": "Oldest in the library",
-    "-modified": "Last changed first",
-    "modified": "First changed first",
+    "-added": "Newest first",
+    "added": "Oldest first",
+    "-modified": "Latest change first",
+    "modified": "Earliest change first",
     "name": "Name, A to Z",
     "-name": "Name, Z to A",
     "-duration": "Longest first",
@@ -43,7 +43,6 @@ def mount(app: FastAPI) -> None:
     """Add the pages to the application; after its error handlers, which the error pages build on."""
     error_pages.register(app)
     app.include_router(router)
-
 
 
 @router.get("/")

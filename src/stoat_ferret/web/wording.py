@@ -4,11 +4,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from stoat_ferret import paths
 
-UNKNOWN = "–"
+UNKNOWN = "—"
+UNITS = ("kB", "MB", "GB", "TB")
+TIMES = "\N{MULTIPLICATION SIGN}"
 CODECS = {
     "aac": "AAC",
     "ac3": "AC-3",
@@ -38,20 +38,20 @@ HDR = {"hdr10": "HDR10", "hdr10_plus": "HDR10+", "hlg": "HLG", "dolby_vision": "
 CLASSES = (("8K", 7680, 4320), ("4K", 3840, 2160), ("1440p", 2560, 1440), ("1080p", 1920, 1080), ("720p", 1280, 720))
 """Resolution classes: a picture is in the first whose long or short side it reaches, in pixels."""
 
+ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
 # Control characters, and those that change the direction of what follows them: a name must not look like another one.
 _DECEIVING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_CODE = re.compile(r"`([^`]+)`|\*(\w[^*]*)\*")
-_ITEM = re.compile(r"\d+\. |- ")
 
 
 def visible(text: str) -> str:
-    """Show characters that could not be seen, or that would rearrange others: `\\n` as `␊`, U+202E as `⟨U+202E⟩`."""
+    """Show characters that could not be seen, or that would rearrange others, as `\\n` or `⟨U+202E⟩`."""
     return _DECEIVING.sub(_stand_in, text)
 
 
 def _stand_in(match: re.Match[str]) -> str:
-    point = ord(match.group())
-    return chr(0x2400 + point) if point < 0x20 else f"⟨U+{point:04X}⟩"
+    character = match.group()
+    return ESCAPES.get(character) or f"⟨U+{ord(character):04X}⟩"
 
 
 def path(path_bytes: bytes) -> str:
@@ -68,12 +68,9 @@ def size(count: int) -> str:
     """Give a number of bytes in decimal units, as disks are sold and file managers show them."""
     if count < 1000:
         return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.5:
-            break
-    return f"{value:.{1 if value < 10 else 0}f} {unit}"
+    power = next((power for power in (1, 2, 3) if count < 999.5 * 1000**power), 4)
+    value = count / 1000**power
+    return f"{value:,.{1 if value < 9.95 else 0}f} {UNITS[power - 1]}"
 
 
 def number(count: int) -> str:
@@ -103,7 +100,7 @@ def iso_duration(seconds: float) -> str:
 def spell(seconds: float) -> str:
     """Give a stretch of time roughly, in words: `0.6 s`, `45 s`, `3 min`, `2 h 5 min`."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -163,7 +160,7 @@ def resolution(width: int | None, height: int | None) -> str | None:
     for name, class_long, class_short in CLASSES:
         if long >= class_long or short >= class_short:
             return name
-    return f"{width}×{height}"
+    return f"{width}{TIMES}{height}"
 
 
 def bit_rate(bits: int | None) -> str:
@@ -189,7 +186,7 @@ def stream_details(stream: dict[str, Any]) -> str:
     """Say in a line what kind of picture or sound a stream (a `media.info.StreamInfo` as JSON) holds."""
     parts = []
     if stream.get("width") and stream.get("height"):
-        parts.append(f"{stream['width']}×{stream['height']}")
+        parts.append(f"{stream['width']}{TIMES}{stream['height']}")
     parts += [str(stream[name]) for name in ("pixel_format", "channel_layout") if stream.get(name)]
     if stream.get("frame_rate"):
         parts.append(f"{stream['frame_rate'].removesuffix('/1')} fps")
@@ -199,28 +196,3 @@ def stream_details(stream: dict[str, Any]) -> str:
     if any(colours):
         parts.append("/".join(name or UNKNOWN for name in colours))
     return visible(" · ".join([*parts, *stream.get("disposition", ())])) or UNKNOWN
-
-
-def prose(text: str) -> Markup:
-    """Turn the little Markdown that the API's own descriptions use into HTML: paragraphs, lists, code, emphasis."""
-    blocks = re.split(r"\n\s*\n", text.strip())
-    return Markup("\n").join(_block(block) for block in blocks if block)
-
-
-def inline(text: str) -> Markup:
-    """Turn code and emphasis within a line of Markdown into HTML."""
-    result, end = Markup(), 0
-    for match in _CODE.finditer(text):
-        tag, inner = ("code", match[1]) if match[1] is not None else ("em", match[2])
-        result += escape(text[end : match.start()]) + Markup(f"<{tag}>{{}}</{tag}>").format(inner)
-        end = match.end()
-    return result + escape(text[end:])
-
-
-def _block(block: str) -> Markup:
-    lines = block.splitlines()
-    if not _ITEM.match(lines[0]):
-        return Markup("<p>{}</p>").format(inline(" ".join(lines)))
-    items = Markup().join(Markup("<li>{}</li>").format(inline(_ITEM.sub("", line, count=1))) for line in lines)
-    tag = "ol" if lines[0][0].isdigit() else "ul"
-    return Markup(f"<{tag}>{{}}</{tag}>").format(items)

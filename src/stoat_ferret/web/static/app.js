@@ -4,20 +4,19 @@ const BUSY_MS = 1000;
 const IDLE_MS = 5000;
 const REFRESH_EVERY = 4; // polls, while a job runs
 
+const OWN = ["open", "hidden"]; // attributes that the reader, or this script, sets
+
 const byId = (id) => document.getElementById(id);
 const show = (element, on) => { if (element) element.hidden = !on; };
 
 /** Make `live` equal to `fresh` and keep what has not changed: focus, opened details, loaded pictures. */
 function morph(live, fresh) {
-  if (live.nodeType !== Node.ELEMENT_NODE) {
-    if (live.data !== fresh.data) live.data = fresh.data;
-    return;
-  }
+  if (live.nodeType !== Node.ELEMENT_NODE) return void (live.data = fresh.data);
   for (const { name, value } of fresh.attributes) {
     if (live.getAttribute(name) !== value) live.setAttribute(name, value);
   }
   for (const { name } of [...live.attributes]) {
-    if (!fresh.hasAttribute(name) && name !== "open") live.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !OWN.includes(name)) live.removeAttribute(name);
   }
   const known = new Map([...live.children].filter((child) => child.id).map((child) => [child.id, child]));
   let at = live.firstChild;
@@ -28,8 +27,8 @@ function morph(live, fresh) {
       live.insertBefore(next, at);
       continue;
     }
-    if (match === at) at = at.nextSibling;
-    else live.insertBefore(match, at);
+    if (match !== at) live.insertBefore(match, at);
+    at = match.nextSibling;
     morph(match, next);
   }
   while (at) {
@@ -110,8 +109,7 @@ async function copied(button, text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    getSelection().selectAllChildren(button.previousElementSibling); // so that a key press copies it
-    return;
+    return void prompt("Copy this:", text); // where the page did not come over a secure way
   }
   const label = [...button.childNodes];
   button.replaceChildren("Copied");
@@ -134,10 +132,13 @@ document.addEventListener("click", async (event) => {
   const { cancel, rescan, copy } = button.dataset;
   if (cancel) await send(`/api/v1/jobs/${cancel}/cancel`);
   if (rescan) await send("/api/v1/videos/scan", { path_bytes: rescan });
-  if (copy !== undefined) {
-    await copied(button, copy);
-  }
+  if (copy) await copied(button, copy);
 });
+
+// A picture that cannot be had makes room for the drawing behind it.
+const giveWay = (image) => { image.hidden = true; };
+document.addEventListener("error", ({ target }) => target.tagName === "IMG" && giveWay(target), true);
+for (const image of document.images) if (image.complete && image.currentSrc && !image.naturalWidth) giveWay(image);
 
 document.addEventListener("change", (event) => event.target.closest("form[data-auto]")?.requestSubmit());
 
