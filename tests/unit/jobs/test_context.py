@@ -198,6 +198,18 @@ class TestTransaction:
             enter(context)
         assert context.lost
 
+    def test_each_attempt_counts_for_itself(self, library: Database) -> None:
+        """What an earlier one stored says nothing about the next."""
+        first, second = make_claim(1, "old"), make_claim(2, "new")
+        with library.write() as connection:
+            raise_fence(connection, first)
+        with JobContext(first, library).transaction():
+            pass
+        with library.write() as connection:
+            assert not stored_nothing(connection, "job", 1)
+            raise_fence(connection, second)
+            assert stored_nothing(connection, "job", 2)
+
     def test_an_earlier_attempt_that_comes_late_is_refused(self, library: Database) -> None:
         """It changes nothing; the same claim may come again."""
         new = make_claim(2, "new")
