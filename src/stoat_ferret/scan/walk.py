@@ -142,8 +142,10 @@ class Walker:
 
     @property
     def ended(self) -> bool:
-        """True once everything was listed and taken."""
+        """True once everything was listed and taken; raises what ended the walk before it was complete."""
         with self._changed:
+            if self._failure is not None:
+                raise self._failure
             return self._ended and not self._listed
 
     def take(self, timeout: float) -> FolderListing | FolderProblem | None:

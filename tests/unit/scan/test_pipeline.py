@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from stoat_ferret.db.tables import folders, gone, libraries
 from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.library import changes
 from stoat_ferret.library.models import Outcome
 from stoat_ferret.scan import pipeline, store, walk
+from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.walk import FolderListing, FolderProblem, list_folder
 from tests.factories import LONG_AGO_NS, Stage, nonzero, put
 
@@ -406,6 +408,25 @@ def test_a_library_that_may_not_be_read_fails_and_says_so(
     assert set(stage.states().values()) == {"available"}
 
 
+def test_a_walk_that_ends_through_a_mistake_proves_nothing(
+    stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scan fails, and what was not reached is not taken as gone."""
+    fill(root / "a", 2)
+    fill(root / "b", 2)
+    stage.scan(root)
+    real = walk.list_folder
+
+    def fail_at_b(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
+        if path.endswith(b"/b"):
+            raise MemoryError
+        return real(path, rules)
+
+    monkeypatch.setattr(walk, "list_folder", fail_at_b)
+    failed(stage.scan(root), "INTERNAL_ERROR")
+    assert set(stage.states().values()) == {"available"}
+
+
 def test_a_deleted_folder_takes_its_videos_to_missing(stage: Stage, root: Path) -> None:
     """And what is in a folder of the same name later comes back."""
     stays = put(root / "stays.mp4")
@@ -576,8 +597,6 @@ def test_every_name_is_ordinary(stage: Stage, root: Path, name: bytes) -> None:
 
 def test_what_is_no_file_is_skipped_and_never_opened(stage: Stage, root: Path) -> None:
     """Links, also dangling ones and circles, pipes and sockets."""
-    import socket
-
     put(root / "a.mp4")
     (root / "loop").symlink_to(root)
     (root / "link.mp4").symlink_to(root / "a.mp4")
@@ -831,7 +850,6 @@ def test_a_huge_folder_comes_back(stage: Stage, root: Path) -> None:
 @contextmanager
 def limited_variables(stage: Stage, most: int) -> Iterator[None]:
     """Let a statement have few variables, as SQLite does by default beyond 32,766."""
-    from sqlalchemy import event
 
     def limit(connection: sqlite3.Connection, _record: Any) -> None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, most)
@@ -886,7 +904,5 @@ def test_listings_of_the_probe_stage_are_those_of_the_disk(root: Path, stage: St
     assert isinstance(list_folder(bytes(root), pipeline_rules(stage)), FolderListing)
 
 
-def pipeline_rules(stage: Stage) -> Any:
-    from stoat_ferret.scan.rules import Rules
-
+def pipeline_rules(stage: Stage) -> Rules:
     return Rules(stage.settings.video_extensions)

@@ -1,0 +1,211 @@
+"""Folders in, complete listings or problems out."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stoat_ferret.library.models import FileKey
+from stoat_ferret.scan import walk
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, count_files, join, list_folder
+from tests.factories import put
+
+RULES = Rules(["mp4"])
+HALF = 1 << 63
+
+
+def taken(walker: Walker) -> list[FolderListing | FolderProblem]:
+    found = []
+    with walker:
+        while not walker.ended:
+            listing = walker.take(1.0)
+            if listing is not None:
+                found.append(listing)
+    return found
+
+
+def test_a_listing_holds_what_concerns_a_scan_sorted(tmp_path: Path) -> None:
+    """Files with a video's ending, folders that are not ignored, and what only looks like a file."""
+    for name in ("b.mp4", "a.mp4", "notes.txt", "z/inner.mp4", "y/inner.mp4", ".hidden/x.mp4"):
+        put(tmp_path / name)
+    (tmp_path / "l.mp4").symlink_to("a.mp4")
+    (tmp_path / "k.mp4").symlink_to("a.mp4")
+    listing = list_folder(bytes(tmp_path), RULES)
+    assert isinstance(listing, FolderListing)
+    assert [entry.name for entry in listing.files] == [b"a.mp4", b"b.mp4"]
+    assert listing.folders == (b"y", b"z")
+    assert [oddity.name for oddity in listing.oddities] == [b"k.mp4", b"l.mp4"]
+    status = (tmp_path / "a.mp4").stat()
+    assert listing.files[0].key == FileKey(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+    assert not listing.empty
+
+
+def test_a_folder_with_nothing_that_could_be_a_video_is_empty(tmp_path: Path) -> None:
+    """As an unmounted disk's mount point is, also with a few files of the system in it."""
+    put(tmp_path / "notes.txt")
+    (tmp_path / "lost+found").mkdir()
+    listing = list_folder(bytes(tmp_path), RULES)
+    assert isinstance(listing, FolderListing)
+    assert listing.empty
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.EACCES, "FOLDER_NOT_READABLE"), (errno.EPERM, "FOLDER_NOT_READABLE"), (errno.EIO, "FOLDER_ERROR"),
+        (errno.ESTALE, "FOLDER_ERROR"), (errno.ENOTCONN, "FOLDER_ERROR"), (errno.ENOENT, "FOLDER_VANISHED"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("when", ["opened", "read", "examined"])
+def test_a_folder_that_cannot_be_listed_as_a_whole_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str, when: str
+) -> None:
+    """Never half a listing, whenever the disk fails; a file removed meanwhile is merely not there."""
+    put(tmp_path / "a.mp4")
+    put(tmp_path / "b.mp4")
+    monkeypatch.setattr(walk, "os", FailingOs(number, when))
+    listing = list_folder(bytes(tmp_path), RULES)
+    if when == "examined" and number == errno.ENOENT:
+        assert isinstance(listing, FolderListing)
+        assert not listing.files
+        return
+    assert isinstance(listing, FolderProblem)
+    assert (listing.path, listing.code) == (bytes(tmp_path), code)
+    assert str(tmp_path) in listing.reason
+
+
+class FailingOs:
+    """The os module of a failing disk."""
+
+    def __init__(self, number: int, when: str) -> None:
+        self.error = OSError(number, os.strerror(number))
+        self.when = when
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    @contextmanager
+    def scandir(self, path: bytes) -> Iterator[Any]:
+        if self.when == "opened":
+            raise self.error
+        with os.scandir(path) as entries:
+            yield self.read(entries)
+
+    def read(self, entries: Any) -> Iterator[Any]:
+        yield FailingEntry(next(entries), self.error if self.when == "examined" else None)
+        if self.when == "read":
+            raise self.error
+
+
+class FailingEntry:
+    """A folder's entry that may fail to say what it is."""
+
+    def __init__(self, entry: Any, error: OSError | None) -> None:
+        self.entry, self.error = entry, error
+        self.name = entry.name
+
+    def is_dir(self, **options: bool) -> bool:
+        return bool(self.entry.is_dir(**options))
+
+    def stat(self, **options: bool) -> os.stat_result:
+        if self.error is not None:
+            raise self.error
+        found: os.stat_result = self.entry.stat(**options)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("raw", "stored"), [(1, 1), ((1 << 63) - 1, (1 << 63) - 1), (1 << 63, -(1 << 63)), ((1 << 64) - 1, -1)]
+)
+def test_numbers_of_64_bits_fit_a_signed_column(raw: int, stored: int) -> None:
+    """Inodes wrap, times are held at the ends of what there is."""
+    key = FileKey.of(size=1, mtime_ns=1 << 70, inode=raw, device=raw)
+    assert key == FileKey(1, (1 << 63) - 1, stored, stored)
+    assert FileKey.of(size=1, mtime_ns=-(1 << 70), inode=1, device=1).mtime_ns == -(1 << 63)
+
+
+def test_a_walk_lists_every_folder_once_in_order(tmp_path: Path) -> None:
+    """But for those that are excluded, whose libraries own what lies below; links are not followed."""
+    for name in ("b/1.mp4", "a/2.mp4", "a/deep/3.mp4", "inner/4.mp4"):
+        put(tmp_path / name)
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    root = bytes(tmp_path)
+    found = [listing.path for listing in taken(Walker(root, RULES, recursive=True, exclude=[root + b"/inner"]))]
+    assert found == [root, root + b"/a", root + b"/a/deep", root + b"/b"]
+    assert [listing.path for listing in taken(Walker(root, RULES, recursive=False))] == [root]
+
+
+def test_a_folder_that_vanishes_during_the_walk_is_a_problem(tmp_path: Path) -> None:
+    """Its parent was listed with it, so nothing is known about it."""
+    found = taken(Walker(bytes(tmp_path) + b"/never", RULES, recursive=True))
+    assert [listing.code for listing in found if isinstance(listing, FolderProblem)] == ["FOLDER_VANISHED"]
+
+
+def test_the_walker_waits_for_its_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lists a bounded number of files ahead, and can be left at any time."""
+    monkeypatch.setattr(walk, "ENTRIES_AHEAD", 2)
+    for number in range(20):
+        put(tmp_path / f"{number:02}" / "a.mp4")
+    listed = 0
+    real = walk.list_folder
+    enough = threading.Event()
+
+    def counting(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
+        nonlocal listed
+        listed += 1
+        if listed == 3:
+            enough.set()
+        return real(path, rules)
+
+    monkeypatch.setattr(walk, "list_folder", counting)
+    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
+        assert enough.wait(10)
+        assert walker.take(1.0) is not None
+        assert not walker.ended
+    assert listed < 20
+
+
+def test_what_goes_wrong_in_the_walkers_thread_is_raised_in_its_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not look like the end of the tree."""
+
+    def fail(path: bytes, rules: Rules) -> FolderListing:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(walk, "list_folder", fail)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        taken(Walker(bytes(tmp_path), RULES, recursive=True))
+
+
+def test_nothing_to_take_is_none(tmp_path: Path) -> None:
+    """At the end, and where there is nothing yet."""
+    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
+        while walker.take(0) is None and not walker.ended:
+            pass
+        assert walker.take(0) is None
+
+
+def test_counting_goes_by_names(tmp_path: Path) -> None:
+    """What a scan will meet, roughly; it stops when it is told to, and passes over what cannot be read."""
+    for name in ("1.mp4", "a/2.mp4", "a/b/3.mp4", "inner/4.mp4", ".hidden/5.mp4", "6.txt"):
+        put(tmp_path / name)
+    root, stop = bytes(tmp_path), threading.Event()
+    assert count_files(root, RULES, recursive=True, exclude=(), stop=stop) == 4
+    assert count_files(root, RULES, recursive=True, exclude=[root + b"/inner"], stop=stop) == 3
+    assert count_files(root, RULES, recursive=False, exclude=(), stop=stop) == 1
+    assert count_files(root + b"/nothing", RULES, recursive=True, exclude=(), stop=stop) == 0
+    stop.set()
+    assert count_files(root, RULES, recursive=True, exclude=(), stop=stop) == 0
+
+
+def test_joining_does_not_take_a_name_for_a_root() -> None:
+    """Neither below the root folder itself."""
+    assert join(b"/", b"a") == b"/a"
+    assert join(b"/v", b"a") == b"/v/a"
