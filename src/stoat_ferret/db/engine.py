@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from stoat_ferret.errors import StorageBusyError, StorageError, StorageFullError
@@ -65,7 +65,7 @@ def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
         StorageError: the file cannot be opened or is not a database.
     """
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),  # in a URL as text, a "?" in the path would end it
         pool_size=pool_size,
         max_overflow=32,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
