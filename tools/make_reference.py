@@ -34,18 +34,20 @@ DEPENDS_ON_MACHINE = {
 CLI_HEAD = f"""
 # The command line
 
-`{PROGRAM}` is the program's name; `python -m stoat_ferret` is the same. `{PROGRAM} COMMAND --help` shows what stands here.
+`{PROGRAM}` is the program's name; `python -m stoat_ferret` is the same. `{PROGRAM} COMMAND --help` shows what stands
+here.
 
 Every command works on a *data directory*: the one that `--data-dir` names, else `STOAT_DATA_DIR`, else the user's data
 folder. The [other settings](settings.md) are read from the environment. A server may run on the same data directory
 while other commands are used.
 
 **Results** go to standard output, everything else to standard error. In a terminal, results are drawn as tables; to a
-pipe or a file they are lines of tab-separated values without a heading, in full. With `--json` they are one JSON document
-of the shape that [the HTTP API](openapi.json) answers with. Characters of a name that a terminal could obey are escaped
-(`\\n`, `\\x1b`), and so are bytes that are not UTF-8 (`\\xff`); in JSON, `path_bytes` then has the exact path, in base64.
-The doctor's document is its own: `status` (`ok`, `warn` or `fail`) and `checks`, each with `name`, `verdict`, `detail` and,
-where something is to be done, `mend`.
+pipe or a file they are lines of tab-separated values without a heading, in full. With `--json` they are one JSON
+document of the shape that [the HTTP API](openapi.json) answers with. The doctor's is its own: `status` (`ok`, `warn` or
+`fail`) and `checks`, each with `name`, `verdict`, `detail` and `mend`, which says what to do.
+
+Characters of a name that a terminal could obey are escaped (`\\n`, `\\x1b`), and so are bytes that are not UTF-8
+(`\\xff`); in JSON, `path_bytes` then has the exact path, in base64.
 
 **Errors** are one line on standard error that begins with `error:` and says what to do.
 """

@@ -1,5 +1,6 @@
 """The command `stoat`: its commands, and the border at which every error becomes one line."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,6 +14,7 @@ from stoat_ferret.cli.exits import ExitStatus, status_of
 from stoat_ferret.errors import StoatError
 
 PROGRAM = "stoat"
+log = logging.getLogger(__name__)
 HELP = """
 A video library you can script.
 
@@ -72,10 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(_usage(error), ExitStatus.USAGE)
     except StoatError as error:
         return _refuse(error.message, status_of(error))
-    except Exception as error:  # noqa: BLE001 - the command line's border: a person gets a sentence, the log the rest
-        import structlog
-
-        structlog.get_logger(__name__).error("unexpected error", exc_info=error)
+    except Exception as error:  # the command line's border: a person gets a sentence, the log the rest
+        # Not structlog: until a command has set it up, that writes to standard output.
+        log.exception("unexpected error")
         message = f"Something unexpected went wrong ({type(error).__name__}); above are the details. Please report it."
         return _refuse(message, ExitStatus.INTERNAL)
     return int(status or ExitStatus.OK)

@@ -98,7 +98,7 @@ def in_terminal() -> bool:
 def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Print a table."""
     if in_terminal():
-        _draw(_table(columns, rows))
+        console(sys.stdout).print(_table(columns, rows))
         return
     for row in rows:
         write("\t".join(clean(value) for value in row))
@@ -121,18 +121,15 @@ def _table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> "Rendera
     return table
 
 
-def _draw(what: "RenderableType") -> None:
-    try:
-        console(sys.stdout).print(what)
-    except BrokenPipeError as error:
-        raise OutputClosed from error
-
-
 def console(stream: TextIO) -> "Console":
     """Give a console that prints what it is given, and interprets nothing in it."""
     from rich.console import Console
 
-    return Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=False)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise OutputClosed
+
+    return Plain(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
 class ProgressView(Protocol):

@@ -1,0 +1,40 @@
+"""What is said about jobs and videos."""
+
+from stoat_ferret.cli import wording
+from stoat_ferret.jobs.model import JobStatus
+from tests.unit.cli.examples import DETAIL, job
+
+
+def test_the_phase_is_named_in_words() -> None:
+    """Of a phase that is not known, its own name is shown, clean."""
+    assert wording.phase_name(job(status=JobStatus.PENDING), ending=False) == "waiting for its turn"
+    assert wording.phase_name(job(), ending=False) == "starting"
+    assert wording.phase_name(job(progress_detail=DETAIL), ending=False) == "examining"
+    assert wording.phase_name(job(progress_detail={**DETAIL, "phase": "a\nb"}), ending=False) == "a\\nb"
+    assert wording.phase_name(job(progress_detail=DETAIL), ending=True) == "cancelling"
+
+
+def test_progress_tells_what_is_known() -> None:
+    """Nothing is made up: no total, no rate, no time to go where there is none."""
+    assert wording.progress_facts(job()) == ""
+    assert wording.progress_facts(job(progress_detail=DETAIL)) == "4,200 of 10,000 files, 812 a second, 7 s to go"
+    unknown = {**DETAIL, "total": None, "rate": None, "eta_seconds": None}
+    assert wording.progress_facts(job(progress_detail=unknown)) == "4,200 files"
+    assert "2.5 a second" in wording.progress_facts(job(progress_detail={**DETAIL, "rate": 2.5}))
+
+
+def test_a_scan_is_summed_up() -> None:
+    """With the outcomes that occurred."""
+    result = {"scanned": 3, "new": 2, "failed": 1, "moved": 0, "bytes_read": 2048, "duration_seconds": 1.26}
+    assert wording.scan_counts(result) == "3 files scanned: 2 new, 1 failed"
+    assert wording.scan_counts({"scanned": 0}) == "0 files scanned"
+    assert wording.scan_cost(result) == "2.0 KiB read in 1.3 s"
+    assert wording.scan_cost({"duration_seconds": 120}) == "0 B read in 2 min"
+
+
+def test_how_a_job_stands() -> None:
+    """With the reason, where there is one."""
+    assert wording.job_ending(job()) == "running"
+    assert wording.job_ending(job(cancel_requested=True)) == "running, told to end"
+    assert wording.job_ending(job(status=JobStatus.CANCELLED, cancel_requested=True)) == "cancelled"
+    assert wording.job_ending(job(status=JobStatus.FAILED, error="No disk.")) == "failed: No disk."
