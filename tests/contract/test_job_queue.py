@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, open_stage
 
 from stoat_ferret.errors import InvalidCursorError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress
 from stoat_ferret.jobs.queue import AsyncJobQueue
+from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, open_stage
 
 pytestmark = pytest.mark.anyio
 

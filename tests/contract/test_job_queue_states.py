@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.contract.job_queues import LEASE_SECONDS, Clock, open_stage
 
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
 from stoat_ferret.jobs.model import Claim, JobOutcome, JobRequest, JobStatus, Progress
+from tests.contract.job_queues import LEASE_SECONDS, Clock, open_stage
 
 LEASE_US = int(LEASE_SECONDS * 1_000_000)
 TERMINAL = [status for status in JobStatus if status.terminal]
