@@ -23,7 +23,7 @@ def decode(cursor: str, query: Any) -> list[Any]:
     """
     try:
         tag, position = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         msg = f"The cursor {cursor[:60]!r} is damaged. Start again without one."
         raise InvalidCursorError(msg) from error
     if tag != _tag(query) or not isinstance(position, list):

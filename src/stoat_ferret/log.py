@@ -11,23 +11,21 @@ from stoat_ferret.settings import Settings
 def configure_logging(settings: Settings) -> None:
     """Set up structlog and send the standard library's warnings through the same format."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    renderer: structlog.types.Processor
+    last: list[structlog.types.Processor]
     if settings.log_format == "json":
-        renderer = structlog.processors.JSONRenderer()
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         # Where Rich is installed, the default draws tracebacks hundreds of lines long, with every local variable.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        last = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer]
-        if settings.log_format == "json"
-        else [*shared, renderer],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
@@ -35,7 +33,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             foreign_pre_chain=shared,
         )
     )

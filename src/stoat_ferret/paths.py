@@ -37,7 +37,7 @@ def is_below(path: bytes, folder: bytes) -> bool:
 
 def absolute(path: bytes) -> bytes:
     """Normalise an absolute path: no `.`, `..`, doubled or trailing slash. Symbolic links are left alone."""
-    return os.path.normpath(path)
+    return os.path.normpath(b"/" + path.lstrip(b"/"))  # POSIX lets two leading slashes mean something else
 
 
 def exact_if_needed(path: bytes) -> str | None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, String, and_, func, or_, select, text, tuple_
 from sqlalchemy.sql import Select
 
 from stoat_ferret import cursors
@@ -25,6 +25,9 @@ SORT_COLUMNS = {
 }
 COUNT_LIMIT = 10_000
 """Matches of a filter are counted exactly up to here."""
+
+MOST = 1 << 63
+"""Beyond it, no number fits a column."""
 
 MAX_TERMS = 16
 MAX_GRAMS_A_TERM = 24
@@ -82,10 +85,9 @@ def _ordered(query: Select[Any], column: ColumnElement[Any], descending: bool) -
 
 
 def _after(column: ColumnElement[Any], descending: bool, position: list[Any]) -> ColumnElement[bool]:
-    try:
-        value, video_id = position
-    except ValueError as error:
-        raise InvalidCursorError from error
+    if not _fits(column, position):
+        raise InvalidCursorError
+    value, video_id = position
     tie = videos.c.id < video_id if descending else videos.c.id > video_id
     if value is None:
         return and_(column.is_(None), tie)
@@ -93,6 +95,24 @@ def _after(column: ColumnElement[Any], descending: bool, position: list[Any]) ->
     beyond = here < there if descending else here > there
     # The nulls follow all values, whichever way the values are sorted.
     return or_(beyond, column.is_(None)) if column.nullable else beyond
+
+
+def _fits(column: ColumnElement[Any], position: list[Any]) -> bool:
+    """Tell whether a position, which comes from outside, can be one in this order: a value of the column, an id."""
+    match position:
+        case [None, str(video_id)]:
+            return column.nullable and _encodable(video_id)
+        case [bool(), _]:
+            return False
+        case [str(text), str(video_id)]:
+            return isinstance(column.type, String) and _encodable(text + video_id)
+        case [int() | float() as number, str(video_id)]:
+            return not isinstance(column.type, String) and -MOST <= number < MOST and _encodable(video_id)
+    return False
+
+
+def _encodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _matches(query: str) -> ColumnElement[bool]:

@@ -17,9 +17,7 @@ ODD_PARTS = (
     ".", "._", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", ".part",
     ".partial", ".crdownload", ".download", ".!qB", ".aria2", ".mp4", "\n", " ", "a", "Z", "*", "?", "[", "\\", "é",
 )  # fmt: skip
-names = st.lists(st.sampled_from(ODD_PARTS) | st.characters(exclude_categories=("Cs",)), min_size=1, max_size=4).map(
-    "".join
-)
+names = st.lists(st.sampled_from(ODD_PARTS) | st.characters(codec="utf-8"), min_size=1, max_size=4).map("".join)
 usable = names.filter(lambda name: "/" not in name and "\0" not in name and name not in (".", "..", ".git"))
 
 

@@ -180,8 +180,12 @@ def test_what_goes_wrong_in_the_walkers_thread_is_raised_in_its_users(
         raise RuntimeError("a mistake")
 
     monkeypatch.setattr(walk, "list_folder", fail)
-    with pytest.raises(RuntimeError, match="a mistake"):
-        taken(Walker(bytes(tmp_path), RULES, recursive=True))
+    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
+        walker._thread.join(10)
+        with pytest.raises(RuntimeError, match="a mistake"):
+            assert walker.ended
+        with pytest.raises(RuntimeError, match="a mistake"):
+            walker.take(1.0)
 
 
 def test_nothing_to_take_is_none(tmp_path: Path) -> None:
