@@ -75,10 +75,12 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigurationError: it is taken, or may not be.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
         raise ConfigurationError(f"The address {host} is not known: {error.strerror}. Use 127.0.0.1.") from error
-    listener = socket.socket(family, kind)
+    # With its protocol named: asyncio sets TCP_NODELAY only on sockets that say that they are TCP, and without it each
+    # answer waits some 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

@@ -1,7 +1,7 @@
 """The probe stage: files go to the worker processes, outcomes come back, each to the folder it came from."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from stoat_ferret.errors import NoVideoStreamError
@@ -44,9 +44,9 @@ class OpenFolder:
 
 
 class Examiner:
-    """Keeps the pool busy. One thread drives it."""
+    """Keeps the pool busy. One thread drives it. The pool is asked for when there is a first file to examine."""
 
-    def __init__(self, pool: ProbePool) -> None:
+    def __init__(self, pool: Callable[[], ProbePool]) -> None:
         self._pool = pool
         self._waiting: deque[tuple[OpenFolder, Seen]] = deque()
         self._running: dict[int, tuple[OpenFolder, Seen]] = {}
@@ -65,7 +65,7 @@ class Examiner:
     @property
     def current(self) -> bytes | None:
         """A file that is being examined now."""
-        in_flight = self._pool.in_flight
+        in_flight = self._pool().in_flight if self._running else []
         return in_flight[0].path if in_flight else None
 
     def add(self, folder: OpenFolder, files: Sequence[Seen]) -> None:
@@ -74,13 +74,13 @@ class Examiner:
 
     def step(self, timeout: float) -> list[tuple[OpenFolder, FileResult]]:
         """Send what there is room for, then wait up to `timeout` seconds for outcomes."""
-        while self._waiting and self._pool.room:
+        while self._waiting and self._pool().room:
             folder, seen = self._waiting.popleft()
             self._running[self._next_key] = (folder, seen)
-            self._pool.submit(ProbeTask(self._next_key, seen.path))
+            self._pool().submit(ProbeTask(self._next_key, seen.path))
             self._next_key += 1
         results = []
-        for outcome in self._pool.wait(timeout) if self._running else []:
+        for outcome in self._pool().wait(timeout) if self._running else []:
             folder, seen = self._running.pop(outcome.task.key)
             result = _result(seen, outcome)
             _tally(folder, seen, result)

@@ -20,7 +20,8 @@ not grow with the tree.
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -84,7 +85,7 @@ def run_scan(
         repository: the catalogue.
         rules: which names are looked at.
         max_loss_fraction: for a library that is made by this scan.
-        open_pool: opens the pool of probe processes; it is closed before this returns.
+        open_pool: opens the pool of probe processes, if any file is to be examined; it is closed before this returns.
 
     Raises:
         LibraryOfflineError: a library's folder is not there, or is empty where it was not.
@@ -101,7 +102,9 @@ def run_scan(
             with job.transaction() as connection:
                 libraries.append(repository.add_library(connection, options.path, max_loss_fraction))
     troubles: list[ScanError | PathNotReadableError] = []
-    with open_pool() as pool:
+    with ExitStack() as opened:
+        # Starting processes costs more than an unchanged rescan of thousands of files does, so it waits for the first.
+        pool = cache(lambda: opened.enter_context(open_pool()))
         for target in targets(options, libraries):
             try:
                 _TargetScan(target, options, job, repository, rules, pool).run()
@@ -122,7 +125,7 @@ class _TargetScan:
         job: ScanJob,
         repository: LibraryRepository,
         rules: Rules,
-        pool: ProbePool,
+        pool: Callable[[], ProbePool],
     ) -> None:
         self._target = target
         self._options = options
