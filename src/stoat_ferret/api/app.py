@@ -12,8 +12,8 @@ from stoat_ferret import __version__
 from stoat_ferret.api import problems
 from stoat_ferret.api.dependencies import State
 from stoat_ferret.api.routers import health, jobs, libraries, videos
-from stoat_ferret.api.security import MAX_BODY_BYTES, LocalCallersOnly
-from stoat_ferret.api.services.scan import scan_request, validate_scan_path
+from stoat_ferret.api.security import LocalCallersOnly
+from stoat_ferret.api.services.scan import prepare_scan
 from stoat_ferret.runtime import Runtime, open_runtime
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
@@ -75,7 +75,7 @@ def create_app(
         redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=problems.MAX_BODY_BYTES)
     app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
     problems.register(app)
     for router in (videos.router, jobs.router, libraries.router):
@@ -86,6 +86,6 @@ def create_app(
 
 
 async def _submit_scan(runtime: Runtime, path: bytes) -> None:
-    checked = await validate_scan_path(path, runtime.settings, runtime.repository)
-    submission = await runtime.queue.submit(scan_request(ScanOptions(path=checked), runtime.repository))
+    request = await prepare_scan(ScanOptions(path=path), runtime.settings, runtime.repository)
+    submission = await runtime.queue.submit(request)
     log.info("scan submitted", path=submission.job.payload["path"], job_id=submission.job.id)

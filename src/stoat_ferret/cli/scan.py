@@ -74,10 +74,10 @@ def scan(
 
 
 async def _submit(runtime: "Runtime", options: "ScanOptions") -> Job:
-    from stoat_ferret.api.services.scan import scan_request, validate_scan_path
+    from stoat_ferret.api.services.scan import prepare_scan
 
-    path = await validate_scan_path(options.path, runtime.settings, runtime.repository)
-    return (await runtime.queue.submit(scan_request(options.at(path), runtime.repository))).job
+    request = await prepare_scan(options, runtime.settings, runtime.repository)
+    return (await runtime.queue.submit(request)).job
 
 
 async def _leave(runtime: "Runtime", options: "ScanOptions", *, as_json: bool) -> ExitStatus:

@@ -26,7 +26,7 @@ from stoat_ferret.api.schemas.video import (
     VideoSearchResponse,
 )
 from stoat_ferret.api.services.previews import ImageFormat, PreviewService
-from stoat_ferret.api.services.scan import scan_request, validate_scan_path
+from stoat_ferret.api.services.scan import prepare_scan
 from stoat_ferret.errors import NotSupportedError
 from stoat_ferret.library.models import Page
 from stoat_ferret.library.repository import LibraryRepository
@@ -66,9 +66,7 @@ async def scan(
     The job is on disk when this answers. An equal scan that is still pending is joined: the answer is that job's id.
     """
     options = body.options()
-    path = await validate_scan_path(options.path, settings, library)
-    request = await to_thread.run_sync(lambda: scan_request(options.at(path), library))
-    submission = await jobs.submit(request)
+    submission = await jobs.submit(await prepare_scan(options, settings, library))
     response.headers["Location"] = f"/api/v1/jobs/{submission.job.id}"
     response.headers["Retry-After"] = "1"
     return JobSubmitResponse(job_id=submission.job.id)

@@ -39,19 +39,30 @@ async def validate_scan_path(path: bytes, settings: Settings, repository: Librar
         PathNotReadableError: a folder that this user may not read.
         PathTimeoutError: the disk did not answer in time.
     """
-    shown = paths.display(path)
-    if b"\0" in path:
-        raise InvalidPathError("The path holds a NUL character, which no file name can. Give an absolute path.")
-    if not path.startswith(b"/"):
-        raise InvalidPathError(f"The path {shown!r} is not absolute. Give it from the root, as in /home/me/Videos.")
-    path = paths.absolute(path)
+    return await _in_time(path, settings, lambda: _check(path, settings, repository))
+
+
+async def prepare_scan(options: ScanOptions, settings: Settings, repository: LibraryRepository) -> JobRequest:
+    """Check the path as `validate_scan_path` does, and give the job to submit.
+
+    Raises:
+        PathError: as `validate_scan_path` says.
+    """
+
+    # One thread for both: someone waits for the answer, and every change of threads costs a millisecond under load.
+    def prepare() -> JobRequest:
+        return scan_request(options.at(_check(options.path, settings, repository)), repository)
+
+    return await _in_time(options.path, settings, prepare)
+
+
+async def _in_time(path: bytes, settings: Settings, work: Callable[[], T]) -> T:
     seconds = settings.path_timeout_seconds
     try:
-        return await asyncio.wait_for(_in_daemon_thread(lambda: _check(path, settings, repository)), seconds)
+        return await asyncio.wait_for(_in_daemon_thread(work), seconds)
     except TimeoutError as error:
-        msg = (
-            f"The disk that holds {shown} did not answer within {seconds:g} s. Check that it is connected, then retry."
-        )
+        shown = paths.display(path)
+        msg = f"The disk of {shown} did not answer within {seconds:g} s. Check that it is connected, then retry."
         raise PathTimeoutError(msg) from error
 
 
@@ -82,7 +93,17 @@ async def _in_daemon_thread(work: Callable[[], T]) -> T:
     return await done
 
 
+def _absolute(path: bytes) -> bytes:
+    if b"\0" in path:
+        raise InvalidPathError("The path holds a NUL character, which no file name can. Give an absolute path.")
+    if not path.startswith(b"/"):
+        shown = paths.display(path)
+        raise InvalidPathError(f"The path {shown!r} is not absolute. Give it from the root, as in /home/me/Videos.")
+    return paths.absolute(path)
+
+
 def _check(path: bytes, settings: Settings, repository: LibraryRepository) -> bytes:
+    path = _absolute(path)
     shown = paths.display(path)
     if settings.media_roots:
         real = os.path.realpath(path)
