@@ -1,11 +1,16 @@
-"""Taking a port."""
+"""Taking a port, and an application that does not start."""
 
 import errno
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stoat_ferret.cli import serve
-from stoat_ferret.errors import ConfigurationError
+from stoat_ferret.errors import ConfigurationError, StorageBusyError
+from stoat_ferret.settings import Settings
 
 
 def test_port_0_picks_one_that_answers_at_once() -> None:
@@ -48,3 +53,30 @@ def test_a_name_that_is_none() -> None:
 def test_a_port_that_needs_privileges() -> None:
     """It is said which do not."""
     assert "above 1023" in serve._why_not("127.0.0.1", 80, PermissionError(errno.EACCES, "Permission denied"))
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Leave the test run's signals as they are."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(("raised", "seen"), [(StorageBusyError(), StorageBusyError), (None, SystemExit)])
+def test_an_application_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception | None, seen: type[BaseException]
+) -> None:
+    """The error reaches the border of the command line, instead of a traceback in the log."""
+
+    async def app(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": ""})
+        if raised is not None:
+            raise raised
+
+    monkeypatch.setattr("stoat_ferret.api.app.create_app", lambda *_, **__: app)
+    with serve.listen("127.0.0.1", 0) as listener, pytest.raises(seen):
+        serve._run(Settings(data_dir=tmp_path), listener, [])
