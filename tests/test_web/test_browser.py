@@ -184,7 +184,7 @@ def test_a_running_job_shows_its_progress_and_can_be_cancelled(
     expect(page.locator(".figures")).to_contain_text("Examining files")
     cancel = page.get_by_role("button", name="Cancel")
     cancel.focus()
-    before = page.locator(".figures").inner_text()
+    before = page.locator(".figures").text_content() or ""
     expect(page.locator(".figures")).not_to_have_text(before)
     expect(page.get_by_role("progressbar")).to_have_attribute("value", ANY_FRACTION)
     expect(cancel).to_be_focused()
