@@ -121,6 +121,7 @@ def test_a_scan_is_done_by_a_server_that_runs(tmp_path: Path, clips: Path) -> No
         assert server.stdout.readline().startswith("listening on http://127.0.0.1:")
         done = stoat("scan", clips, "--data-dir", tmp_path / "data", "--json")
         assert json.loads(done.stdout)["status"] == "complete"
+        assert stoat("scan", clips, "--data-dir", tmp_path / "data", "--detach").stderr == ""
         films = large_folder(tmp_path / "films")
         scan = start("scan", films, "--data-dir", tmp_path / "data")
         assert scan.stderr is not None
