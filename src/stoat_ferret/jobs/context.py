@@ -18,6 +18,8 @@ RATE_WINDOW_SECONDS = 5.0
 """Older progress counts for less than 37 % in the rate."""
 RATE_SAMPLE_SECONDS = 0.2
 """Progress is told in bursts; shorter samples would make the rate jump."""
+FIRST_SAMPLE_SECONDS = 1.0
+"""The first one includes whatever had to be started; a rate taken too early promises far too little."""
 NEARLY_DONE = 0.999
 """What a fraction is held at until the job is complete."""
 
@@ -43,7 +45,7 @@ class Pace:
             self._phase, self._since, self._done, self.rate = phase, now, done, None
             return
         passed = now - self._since
-        if passed < RATE_SAMPLE_SECONDS:
+        if passed < (FIRST_SAMPLE_SECONDS if self.rate is None else RATE_SAMPLE_SECONDS):
             return
         present = max(0, done - self._done) / passed
         weight = 1.0 - math.exp(-passed / RATE_WINDOW_SECONDS)

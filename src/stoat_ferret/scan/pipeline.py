@@ -136,6 +136,7 @@ class _TargetScan:
         self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run)
         self._unproven: list[bytes] = []
         self._start_is_gone = False
+        self._phase = "walk"
         self._listed = self._done = 0
         self._present = repository.count_present(target.library.id)
         brought = repository.count_brought(target.library.id, job.job_id)
@@ -200,7 +201,9 @@ class _TargetScan:
         if current is not None:
             current = current.removeprefix(self._target.library.path_bytes).lstrip(b"/")
         shown = None if current is None else paths.display(current)
-        self._job.progress("probe" if shown else "walk", self._done, total, current=shown)
+        # Once there was a file to examine the phase stays so: the rate is reckoned anew with each phase.
+        self._phase = "probe" if shown else self._phase
+        self._job.progress(self._phase, self._done, total, current=shown)
 
     def _take(self, listing: FolderListing | FolderProblem) -> None:
         """Compare one listing and pass on what is to be done."""

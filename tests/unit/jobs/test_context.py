@@ -107,6 +107,18 @@ class TestProgress:
         assert progress.rate < 1.0
         assert progress.eta_seconds is None
 
+    def test_nothing_is_promised_in_the_first_second(self) -> None:
+        """What had to be started first would make the rate far too low."""
+        clock = Clock()
+        context = JobContext(make_claim(), None, clock=clock)
+        context.progress("probe", 0, 100)
+        clock.now = 0.9
+        context.progress("probe", 1, 100)
+        assert (taken(context)[1].rate, taken_eta(context)) == (None, None)
+        clock.now = 1.0
+        context.progress("probe", 50, 100)
+        assert taken(context)[1].rate == pytest.approx(50.0)
+
     def test_another_phase_has_its_own_pace(self) -> None:
         """Walking says nothing about probing."""
         clock = Clock()
