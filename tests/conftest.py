@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import settings as hypothesis_settings
 
 from stoat_ferret.api.app import create_app
 from stoat_ferret.db.engine import Database
@@ -12,6 +13,12 @@ from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.settings import Settings
 from tests.factories import Stage, make_catalogue, make_settings
 from tests.media_files import AudioTrack, place_clip, stream_without_picture, truncate
+
+BASE = "http://127.0.0.1"
+
+# Machines that run tests are busy: how long an example takes says nothing.
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def stage(catalogue: Database, settings: Settings) -> Stage:
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """The application, with jobs that run where they are submitted."""
-    with TestClient(create_app(settings, in_memory_jobs=True), base_url="http://127.0.0.1") as client:
+    with TestClient(create_app(settings, in_memory_jobs=True), base_url=BASE) as client:
         yield client
 
 

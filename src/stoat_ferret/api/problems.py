@@ -5,7 +5,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -35,6 +34,17 @@ RETRY_AFTER = {503: "1", 507: "30"}
 """Seconds after which it may be worth trying again, by status."""
 
 HTTP_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 406: "NOT_ACCEPTABLE", 413: "BODY_TOO_LARGE"}
+
+UNREADABLE_BODY = "There was an error parsing the body"
+"""What FastAPI says, with 400, of bodies that its JSON parser gives up on, other than by a mere syntax error."""
+
+MAX_BODY_BYTES = 1 << 20
+
+MOST_SHOWN = 200
+"""Characters of a wrong value that are given back."""
+
+MOST_EXACT = 2**53
+"""The largest integer that every JSON parser reads exactly."""
 
 log = structlog.get_logger(__name__)
 
@@ -89,26 +99,57 @@ async def _on_stoat_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for nothing else
-    fields = [
-        {
-            "field": ".".join(str(part) for part in problem["loc"]),
-            "message": problem["msg"],
-            "value": jsonable_encoder(
-                problem.get("input"), custom_encoder={bytes: lambda b: b.decode("utf-8", "replace")}
-            ),
-        }
-        for problem in error.errors()
-    ]
+    return _wrong_shape(
+        request,
+        [
+            {
+                "field": _sendable(".".join(str(part) for part in problem["loc"])),
+                "message": _sendable(problem["msg"]),
+                "value": _shown(problem.get("input")),
+            }
+            for problem in error.errors()
+        ],
+    )
+
+
+def _wrong_shape(request: Request, fields: list[dict[str, Any]]) -> JSONResponse:
     detail = "The request is not of the right shape: " + "; ".join(f"{f['field']}: {f['message']}" for f in fields)
     return problem_response(request.url.path, 422, "VALIDATION_ERROR", detail, fields=fields)
+
+
+def _sendable(text: str) -> str:
+    """Replace what JSON can say and UTF-8 cannot: halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode()[:MOST_SHOWN]
+
+
+def _shown(value: object) -> object:
+    """Give a value back to whoever sent it; of what is large, deep or not JSON, only what it is."""
+    match value:
+        case None | bool():
+            return value
+        case str() | int() | float():
+            return value if _plain(value) else _sendable(str(value))
+        case bytes():
+            return value[:MOST_SHOWN].decode("utf-8", "replace")
+        case dict():
+            return "(an object)"
+    return "(a list)"
+
+
+def _plain(value: str | float) -> bool:
+    return isinstance(value, int | float) and -MOST_EXACT <= value <= MOST_EXACT
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for nothing else
     code = HTTP_CODES.get(error.status_code, HTTPStatus(error.status_code).name)
     detail = str(error.detail)
+    if detail == UNREADABLE_BODY:
+        return _wrong_shape(request, [{"field": "body", "message": "It is not JSON in UTF-8.", "value": None}])
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = f"There is nothing at {request.url.path}. GET /openapi.json lists what there is."
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        detail = f"The body is too large; at most {MAX_BODY_BYTES} bytes are taken."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (error.headers or {}).get("Allow", "another method")
         detail = f"{request.method} is not possible at {request.url.path}. Use {allowed}."

@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stoat_ferret.api.problems import problem_response
+from stoat_ferret.api.problems import MAX_BODY_BYTES, problem_response
 from stoat_ferret.errors import UnsafeBindError
 
-MAX_BODY_BYTES = 1 << 20
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TRUSTED_FETCH_SITES = frozenset({"same-origin", "none"})
 
@@ -69,7 +68,7 @@ class LocalCallersOnly:
         if method not in SAFE_METHODS and not _from_here(headers, host):
             return 403, "FOREIGN_ORIGIN", "Another site's page may not change anything here. Call without a browser."
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > MAX_BODY_BYTES:  # one without a length is cut off while it is read
+        if length.isdecimal() and int(length) > MAX_BODY_BYTES:  # one without a length is cut off while it is read
             return 413, "BODY_TOO_LARGE", f"The body has {length} bytes; at most {MAX_BODY_BYTES} are taken."
         return None
 
@@ -86,4 +85,7 @@ def _from_here(headers: Headers, host: str) -> bool:
     if site is not None and site not in TRUSTED_FETCH_SITES:
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False

@@ -1,8 +1,10 @@
 """Libraries: the folders that are kept catalogued."""
 
-from fastapi import APIRouter, Depends
+import hashlib
 
-from stoat_ferret.api.dependencies import LibraryDep, refuse_unknown_parameters
+from fastapi import APIRouter, Depends, Request, Response
+
+from stoat_ferret.api.dependencies import LibraryDep, not_modified, refuse_unknown_parameters
 from stoat_ferret.api.problems import responses
 from stoat_ferret.api.schemas.library import LibraryListResponse, LibraryResponse
 
@@ -15,7 +17,9 @@ def list_libraries(library: LibraryDep) -> LibraryListResponse:
     return LibraryListResponse(libraries=[LibraryResponse.of(found) for found in library.libraries()])
 
 
-@router.get("/{library_id}", summary="Show a library", responses=responses(404))
-def get_library(library_id: str, library: LibraryDep) -> LibraryResponse:
+@router.get("/{library_id}", summary="Show a library", response_model=LibraryResponse, responses=responses(404))
+def get_library(request: Request, response: Response, library_id: str, library: LibraryDep) -> object:
     """Give one library."""
-    return LibraryResponse.of(library.library(library_id))
+    shown = LibraryResponse.of(library.library(library_id))
+    etag = hashlib.blake2b(shown.model_dump_json().encode(), digest_size=12).hexdigest()
+    return not_modified(request, response, etag) or shown

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,9 +80,9 @@ def _rounded(width: int) -> int:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+        return path.read_bytes() or None  # a power cut may leave an empty file
+    except OSError:
+        return None  # whatever is wrong with it shows when the picture is to be kept
 
 
 def _keep(path: Path, data: bytes) -> None:
@@ -92,6 +93,7 @@ def _keep(path: Path, data: bytes) -> None:
         unfinished.write_bytes(data)
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         msg = f"The thumbnail cache {path.parent.parent} cannot be written: {error.strerror}."
         raise (StorageFullError if error.errno == errno.ENOSPC else StorageError)(msg) from error

@@ -1,0 +1,197 @@
+"""Jobs over HTTP: read, list, wait, cancel, and what each did to which file."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stoat_ferret.api.app import create_app
+from stoat_ferret.jobs.queue import InMemoryJobQueue
+from stoat_ferret.settings import Settings
+from tests.conftest import BASE
+from tests.factories import put
+from tests.media_files import place_clip
+from tests.test_api.answers import SCAN, problem, scan
+
+UNKNOWN = "01934f5e-7b1c-7cc2-a1c4-6f0b8d0d9f11"
+
+
+@pytest.fixture
+def waiting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """The application with a queue that only takes jobs."""
+
+    async def nothing(_queue: InMemoryJobQueue) -> None:
+        return None
+
+    monkeypatch.setattr(InMemoryJobQueue, "run_pending", nothing)
+    with TestClient(create_app(settings, in_memory_jobs=True), base_url=BASE) as client:
+        yield client
+
+
+def submit(client: TestClient, path: Path, **options: bool) -> str:
+    response = client.post(SCAN, json={"path": str(path), **options})
+    assert response.status_code == 202
+    job_id: str = response.json()["job_id"]
+    return job_id
+
+
+def test_a_job_is_shown_as_the_contract_has_it(client: TestClient, clips: Path) -> None:
+    """Every field; the status is complete, and what was asked for is there."""
+    job = client.get(f"/api/v1/jobs/{submit(client, clips)}").json()
+    assert set(job) >= {
+        "job_id", "type", "status", "progress", "progress_detail", "result", "error", "error_code", "attempt",
+        "created_at", "started_at", "finished_at", "cancel_requested",
+    }  # fmt: skip
+    assert (job["type"], job["status"], job["progress"], job["attempt"]) == ("scan", "complete", 1.0, 1)
+    assert (job["error"], job["error_code"], job["cancel_requested"]) == (None, None, False)
+    assert set(job["progress_detail"]) == {"phase", "done", "total", "unit", "rate", "eta_seconds", "current"}
+    assert job["payload"]["path"] == str(clips)
+    for name in ("created_at", "started_at", "finished_at"):
+        assert job[name].endswith("Z")
+
+
+def test_a_pending_job_has_neither_begun_nor_a_result(waiting: TestClient, tmp_path: Path) -> None:
+    """And an equal scan joins it, while one with other options does not."""
+    job_id = submit(waiting, tmp_path)
+    job = waiting.get(f"/api/v1/jobs/{job_id}").json()
+    assert (job["status"], job["progress"], job["result"], job["attempt"]) == ("pending", None, None, 0)
+    assert (job["started_at"], job["finished_at"]) == (None, None)
+    assert submit(waiting, tmp_path) == job_id
+    assert submit(waiting, Path(f"{tmp_path}/./")) == job_id
+    assert submit(waiting, tmp_path, force=True) != job_id
+
+
+@pytest.mark.parametrize("job_id", [UNKNOWN, "nothing", "1", "%00", "%FF", UNKNOWN + "0"])
+@pytest.mark.parametrize(("method", "part"), [("GET", ""), ("GET", "/wait"), ("GET", "/files"), ("POST", "/cancel")])
+def test_an_unknown_job_is_404(client: TestClient, job_id: str, method: str, part: str) -> None:
+    """Also where its id is no UUID; the id is named."""
+    detail = problem(client.request(method, f"/api/v1/jobs/{job_id}{part}"), 404, "JOB_NOT_FOUND")
+    if job_id.isalnum():
+        assert job_id in detail
+
+
+def test_an_id_may_be_written_in_any_case(client: TestClient, tmp_path: Path) -> None:
+    """A UUID is a number."""
+    job_id = submit(client, tmp_path)
+    assert client.get(f"/api/v1/jobs/{job_id.upper()}").json()["job_id"] == job_id
+
+
+def test_jobs_are_listed_newest_first(client: TestClient, tmp_path: Path) -> None:
+    """A page at a time, with Link header and cursor; or only those of one status or type."""
+    ids = [submit(client, tmp_path, force=bool(number % 2)) for number in range(5)]
+    found: list[str] = []
+    url = "/api/v1/jobs?limit=2"
+    while url:
+        response = client.get(url)
+        found += [job["job_id"] for job in response.json()["jobs"]]
+        link = response.headers.get("link", "")
+        assert bool(link) == (response.json()["next_cursor"] is not None)
+        url = link[1 : link.index(">")] if link else ""
+    assert found == ids[::-1]
+    for query, count in (("status=complete", 5), ("status=failed", 0), ("type=scan", 5), ("type=other", 0)):
+        assert len(client.get(f"/api/v1/jobs?{query}").json()["jobs"]) == count
+    cursor = client.get("/api/v1/jobs?limit=2").json()["next_cursor"]
+    problem(client.get(f"/api/v1/jobs?status=failed&cursor={cursor}"), 400, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/jobs?status=done", "/jobs?limit=0", "/jobs?colour=red", f"/jobs/{UNKNOWN}?x=1",
+        f"/jobs/{UNKNOWN}/wait?timeout=61", f"/jobs/{UNKNOWN}/wait?timeout=nan", f"/jobs/{UNKNOWN}/wait?timeout=-1",
+        f"/jobs/{UNKNOWN}/files?outcome=lost", f"/jobs/{UNKNOWN}/files?limit=201",
+    ],
+)  # fmt: skip
+def test_a_request_of_the_wrong_shape_is_refused(client: TestClient, url: str) -> None:
+    """Each with the field that is wrong."""
+    response = client.get("/api/v1" + url)
+    problem(response, 422, "VALIDATION_ERROR")
+    assert response.json()["errors"][0]["field"].startswith("query.")
+
+
+def test_waiting_answers_at_the_end_or_when_the_time_is_over(waiting: TestClient, tmp_path: Path) -> None:
+    """With the state as it is, 200 either way."""
+    job_id = submit(waiting, tmp_path)
+    response = waiting.get(f"/api/v1/jobs/{job_id}/wait?timeout=0.01")
+    assert (response.status_code, response.json()["status"]) == (200, "pending")
+    waiting.post(f"/api/v1/jobs/{job_id}/cancel")
+    assert waiting.get(f"/api/v1/jobs/{job_id}/wait?timeout=60").json()["status"] == "cancelled"
+
+
+def test_a_pending_job_is_cancelled_at_once_and_an_ended_one_not_at_all(waiting: TestClient, tmp_path: Path) -> None:
+    """202 with the job, then 409."""
+    job_id = submit(waiting, tmp_path)
+    response = waiting.post(f"/api/v1/jobs/{job_id}/cancel")
+    assert (response.status_code, response.json()["status"]) == (202, "cancelled")
+    problem(waiting.post(f"/api/v1/jobs/{job_id}/cancel"), 409, "JOB_ALREADY_FINISHED")
+
+
+def test_a_running_job_is_told_to_end(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps what it did as its result."""
+    begun = threading.Event()
+
+    async def handler(_job: Any, context: Any) -> dict[str, Any]:
+        context.partial_result = {"scanned": 3}
+        begun.set()
+        await asyncio.to_thread(context._told_to_end.wait, 10)
+        context.raise_if_cancelled()
+        raise AssertionError
+
+    monkeypatch.setattr("stoat_ferret.runtime.make_scan_handler", lambda *_arguments: handler)
+    with TestClient(create_app(settings, in_memory_jobs=True), base_url=BASE) as client:
+        # A submit runs the job, so it is sent beside the rest.
+        submitting = threading.Thread(target=client.post, args=(SCAN,), kwargs={"json": {"path": str(tmp_path)}})
+        submitting.start()
+        assert begun.wait(10)
+        (job,) = client.get("/api/v1/jobs").json()["jobs"]
+        assert job["status"] == "running"
+        response = client.post(f"/api/v1/jobs/{job['job_id']}/cancel")
+        assert (response.status_code, response.json()["cancel_requested"]) == (202, True)
+        submitting.join()
+        ended = client.get(f"/api/v1/jobs/{job['job_id']}").json()
+        assert (ended["status"], ended["result"], ended["error"]) == ("cancelled", {"scanned": 3}, None)
+
+
+def test_a_failed_job_is_a_200_that_says_why(client: TestClient, tmp_path: Path) -> None:
+    """With a sentence, a code, and what was done until then."""
+    place_clip(tmp_path / "v" / "a.mp4")
+    scan(client, tmp_path / "v")
+    (tmp_path / "v").rename(tmp_path / "away")
+    job = scan(client, tmp_path / "v")
+    assert (job["status"], job["error_code"]) == ("failed", "LIBRARY_OFFLINE")
+    assert job["error"].endswith(".")
+    assert job["result"]["scanned"] == 0
+    assert job["progress"] != 1.0
+
+
+def test_the_ledger_says_what_was_done_to_each_file(client: TestClient, clips: Path, tmp_path: Path) -> None:
+    """Every number of the result can be derived from it, a page at a time."""
+    scan(client, clips)
+    put(tmp_path / "x")
+    job = scan(client, clips)
+    url = f"/api/v1/jobs/{job['job_id']}/files"
+    rows: list[dict[str, Any]] = []
+    page = url + "?limit=1"
+    while page:
+        response = client.get(page)
+        rows += response.json()["files"]
+        link = response.headers.get("link", "")
+        page = link[1 : link.index(">")] if link else ""
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row["outcome"]] = totals.get(row["outcome"], 0) + row["count"]
+    assert totals == {name: job["result"][name] for name in totals}
+    assert set(totals) == {"unchanged", "failed", "skipped"}
+    assert sorted(row["path"] for row in rows) == [row["path"] for row in rows]
+    (failed,) = client.get(url + "?outcome=failed").json()["files"]
+    assert (failed["path"], failed["code"]) == (str(clips / "cut.mp4"), "INCOMPLETE_FILE")
+    assert failed["reason"]
+    assert failed["at"].endswith("Z")
+    (skipped,) = client.get(url + "?outcome=skipped").json()["files"]
+    assert (skipped["path"], skipped["code"]) == (str(clips / "sound.mp4"), "NO_VIDEO_STREAM")
+    cursor = client.get(url + "?limit=1").json()["next_cursor"]
+    problem(client.get(f"{url}?outcome=failed&cursor={cursor}"), 400, "INVALID_CURSOR")
