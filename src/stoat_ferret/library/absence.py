@@ -57,6 +57,9 @@ def mark_missing(connection: Connection, job_id: str, *, dry_run: bool = False) 
     if not dry_run and rows:
         values = {"state": "missing", "missing_since": now, "updated_at": now}
         connection.execute(update(videos).where(videos.c.pk.in_([row.pk for row in rows])).values(values))
+        # Another scan may have seen them meanwhile; the next one is to look, and not to trust its digest.
+        places = {row.folder_pk for row in rows}
+        connection.execute(update(folders).where(folders.c.pk.in_(places)).values(digest=None))
         changes.append(connection, [("missing", row.id, row.path_bytes, "missing") for row in rows], now)
     entries = [
         (

@@ -5,7 +5,7 @@ from types import TracebackType
 
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import Target
-from stoat_ferret.scan.walk import count_files
+from stoat_ferret.scan.walk import LEAVE_SECONDS, count_files
 
 
 class Estimate:
@@ -36,7 +36,7 @@ class Estimate:
     ) -> None:
         self._stop.set()
         if self._thread:
-            self._thread.join()
+            self._thread.join(LEAVE_SECONDS)
 
     def total(self, listed: int) -> int | None:
         """Give the number of files expected, at least the `listed` ones; None while it is not known."""

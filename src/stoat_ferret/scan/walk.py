@@ -16,6 +16,9 @@ from stoat_ferret.scan.rules import Rules
 ENTRIES_AHEAD = 20_000
 """The walker pauses while so many listed files wait to be compared; it bounds memory, not the size of a folder."""
 
+LEAVE_SECONDS = 2.0
+"""How long the end of a scan waits for a listing: on a disk that hangs, it never comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
@@ -138,7 +141,7 @@ class Walker:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(LEAVE_SECONDS)
 
     @property
     def ended(self) -> bool:

@@ -237,6 +237,29 @@ def test_an_entry_deleted_while_it_is_gone_takes_no_other_with_it(stage: Stage, 
     assert stage.states() == {new: "available"}
 
 
+def test_a_file_that_another_scan_has_seen_meanwhile_does_not_stay_missing(
+    stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two scans overlap: one found it gone, the other found it back; the next one looks for itself."""
+    monkeypatch.setattr(store, "BATCH_FILES", 1)
+    path = put(root / "a" / "x.mp4")
+    put(root / "b" / "y.mp4")
+    stage.scan(root)
+    os.unlink(path)
+    put(root / "b" / "new.mp4")
+    other = Stage(stage.catalogue, stage.settings)
+
+    def bring_back_and_scan(_path: bytes) -> None:
+        put(path)
+        assert other.scan(root / "a").status is JobStatus.COMPLETE
+
+    stage.pool.before_answer = bring_back_and_scan
+    stage.scan(root)
+    stage.pool.before_answer = lambda path: None
+    stage.scan(root)
+    assert stage.states()[path] == "available"
+
+
 # The digest
 
 

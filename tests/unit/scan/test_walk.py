@@ -213,3 +213,23 @@ def test_joining_does_not_take_a_name_for_a_root() -> None:
     """Neither below the root folder itself."""
     assert join(b"/", b"a") == b"/a"
     assert join(b"/v", b"a") == b"/v/a"
+
+
+def test_a_disk_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled scan ends although a listing does not."""
+    monkeypatch.setattr(walk, "LEAVE_SECONDS", 0.05)
+    asked, released = threading.Event(), threading.Event()
+
+    def hang(path: bytes, rules: Rules) -> FolderListing:
+        asked.set()
+        released.wait(30)
+        return FolderListing(path, (), (), ())
+
+    monkeypatch.setattr(walk, "list_folder", hang)
+    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
+        assert asked.wait(10)
+        assert walker.take(0) is None
+    assert walker._thread.is_alive()
+    released.set()
+    walker._thread.join(10)
+    assert not walker._thread.is_alive()
