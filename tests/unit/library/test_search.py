@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from stoat_ferret import cursors
 from stoat_ferret.db.tables import videos
@@ -15,7 +15,7 @@ from stoat_ferret.errors import InvalidCursorError, InvalidQueryError
 from stoat_ferret.library import search
 from stoat_ferret.library.models import Video
 from stoat_ferret.library.search import MAX_TERMS, SORT_FIELDS, find
-from stoat_ferret.library.text import fold, split_query
+from stoat_ferret.library.text import fold, query_grams, split_query
 from tests.factories import Stage, make_catalogue, make_settings, put
 
 SORTS = [sign + field for field in SORT_FIELDS for sign in ("", "-")]
@@ -184,7 +184,17 @@ def test_the_index_follows_titles_and_deletions(stage: Stage, tmp_path: Path) ->
     put(path, "video after")
     stage.scan(tmp_path / "v")
     assert find(stage.catalogue, query="before").total == 0
+    assert indexed(stage, "bef") == 0
+    assert indexed(stage, "aft") == 1
     assert find(stage.catalogue, query="after").total == 1
     stage.repository.delete_video(find(stage.catalogue, query="after").videos[0].id)
     assert find(stage.catalogue, query="after").total == 0
+    assert indexed(stage, "aft") == 0
     assert find(stage.catalogue, query="other").total == find(stage.catalogue, query="e").total == 1
+
+
+def indexed(stage: Stage, gram: str) -> int:
+    """Count the rows that the index itself has for a gram, right or wrong."""
+    match = text("SELECT count(*) FROM video_grams WHERE video_grams MATCH :word")
+    with stage.catalogue.read() as connection:
+        return int(connection.execute(match, {"word": query_grams(gram)[0]}).scalar_one())

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import event, select, update
 
 from stoat_ferret.db.tables import folders, gone, libraries
+from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.library import changes
 from stoat_ferret.library.models import Outcome
@@ -111,6 +113,18 @@ def test_force_examines_everything_again(stage: Stage, root: Path) -> None:
     assert len(stage.pool.examined) == 3
 
 
+def test_a_file_put_in_the_place_of_another_is_examined(stage: Stage, root: Path) -> None:
+    """Even with the same size and time: it is another inode."""
+    path = put(root / "a.mp4", "video one")
+    stage.scan(root)
+    times = os.stat(path).st_mtime_ns
+    put(root / "new", "video two")
+    os.utime(root / "new", ns=(times, times))
+    os.rename(root / "new", path)
+    assert stage.counts(root) == {"updated": 1}
+    assert stage.videos()[0].title == "two"
+
+
 def test_a_failure_that_passes_is_not_remembered(stage: Stage, root: Path) -> None:
     """The file is tried again at the next scan, although it looks the same, and a known video stays one."""
     path = put(root / "a.mp4", "passing")
@@ -140,6 +154,20 @@ def test_a_known_video_whose_content_breaks_is_broken_until_it_is_repaired(stage
     assert stage.counts(root) == {"updated": 1}
     assert stage.tree() == {path: (video_id, "available")}
     assert stage.repository.video(video_id).probe_error is None
+
+
+@pytest.mark.parametrize("content", ["broken", "sound"])
+def test_a_file_that_was_no_video_and_is_repaired_is_one(stage: Stage, root: Path, content: str) -> None:
+    """New once, then unchanged like any other; nothing is left of what was said of it before."""
+    path = put(root / "a.mp4", content)
+    stage.scan(root)
+    put(path, "video repaired")
+    assert stage.counts(root) == {"new": 1}
+    assert digests(stage)[bytes(root)] is not None
+    assert stage.counts(root) == {"unchanged": 1}
+    with stage.catalogue.write() as connection:
+        connection.execute(update(folders).values(digest=None))
+    assert stage.counts(root) == {"unchanged": 1}
 
 
 def test_a_broken_video_that_was_missing_is_broken_again(stage: Stage, root: Path) -> None:
@@ -376,6 +404,45 @@ def test_a_mass_loss_stops_and_asks_until_it_is_accepted(stage: Stage, root: Pat
         stage.check_catalogue()
     assert len(stage.states()) == 70
     assert stage.counts(root, accept_loss=True) == {"unchanged": 45, "missing": 25}
+
+
+def test_a_mass_loss_that_was_settled_is_over(stage: Stage, root: Path) -> None:
+    """By accepting it, or by bringing the files back: later losses are measured by what there is then."""
+    paths = fill(root, 30)
+    stage.scan(root)
+    for path in paths:
+        os.rename(path, path + b".away")
+    new = fill(root / "new", 100)
+    failed(stage.scan(root), "MASS_LOSS")
+    for path in paths:
+        os.rename(path + b".away", path)
+    assert stage.counts(root) == {"unchanged": 130}
+    for path in new[:40]:
+        os.unlink(path)
+    assert stage.counts(root) == {"unchanged": 90, "missing": 40}
+
+
+def test_a_mass_loss_is_one_in_a_second_attempt_too(stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first attempt brought before it died does not make the loss look smaller."""
+    monkeypatch.setattr(store, "BATCH_FILES", 5)
+    away = fill(root / "away", 40)
+    paths = fill(root / "a", 30)
+    stage.scan(root)
+    (root / "away").rename(root.with_name("away"))
+    stage.scan(root, accept_loss=True)
+    assert set(stage.states().values()) == {"available", "missing"}
+    root.with_name("away").rename(root / "away")
+    for path in paths[:25]:
+        os.unlink(path)
+    fill(root / "b", 40)
+    library = stage.repository.libraries()[0].id
+    for at in (9, 14, 19):
+        died, job = stage.scan_that_dies(root, at)
+        assert died or at > 9
+        message = failed(job, "MASS_LOSS")
+        assert "25 of the 30" in message
+    assert stage.repository.count_present(library) == 110
+    assert stage.states()[away[0]] == "available"
 
 
 def test_a_mass_loss_is_one_of_folders_too(stage: Stage, root: Path) -> None:
@@ -726,18 +793,23 @@ def dump(stage: Stage) -> dict[str, list[Any]]:
 # Being cut off
 
 
-def test_a_cancelled_scan_keeps_what_was_stored(stage: Stage, root: Path) -> None:
+def test_a_cancelled_scan_keeps_what_was_stored(stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its result says how far it came."""
     fill(root, 30)
-    examined = 0
+    told = threading.Event()
+    end = JobContext.end
+
+    def end_and_say_so(context: JobContext) -> None:
+        end(context)
+        told.set()
+
+    monkeypatch.setattr(JobContext, "end", end_and_say_so)
 
     def cancel_soon(_path: bytes) -> None:
-        nonlocal examined
-        examined += 1
-        if examined == 10:
+        if len(stage.pool.examined) == 10:
             row = next(iter(stage.queue._rows.values()))
             row["cancel_requested"] = True
-            time.sleep(0.3)  # a job looks every 0.2 s whether it was cancelled
+            assert told.wait(10)
 
     stage.pool.before_answer = cancel_soon
     job = stage.scan(root)
