@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import psutil
+
 from benchmarks._harness import TERMINAL, publish, scratch, serve
 from tools.trees import make_tree
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tools.clips import AudioTrack, Clip, SubtitleTrack, make_clip, truncate
 
 __all__ = [

@@ -9,6 +9,7 @@ from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.migrate import upgrade
+from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import StorageError
 from stoat_ferret.jobs.local import LocalJobQueue
 from stoat_ferret.jobs.queue import AsyncJobQueue, InMemoryJobQueue, JobHandler
@@ -97,7 +98,9 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
     else:
         records = open_sqlite(settings.jobs_database)
         upgrade(records, "jobs")
-        store = JobStore(records, lease_seconds=settings.lease_seconds, catalogue=catalogue)
+        reserve = Reserve(settings.data_dir / "reserve")
+        reserve.hold()
+        store = JobStore(records, lease_seconds=settings.lease_seconds, catalogue=catalogue, reserve=reserve)
         queue = LocalJobQueue(store)
     grabber = FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20)
     return Runtime(

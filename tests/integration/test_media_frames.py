@@ -7,12 +7,12 @@ from typing import Any
 
 import av
 import pytest
-from tests.media_files import AudioTrack, clip_file, place_clip, samples_folder, truncate
 
 from stoat_ferret.errors import MediaError, NoPictureError
 from stoat_ferret.media import frames as frames_module
 from stoat_ferret.media import picture
 from stoat_ferret.media.frames import ImageFormat, thumbnail
+from tests.media_files import AudioTrack, clip_file, place_clip, samples_folder, truncate
 
 FORMATS: list[ImageFormat] = ["jpeg", "webp"]
 MAGIC = {"jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}

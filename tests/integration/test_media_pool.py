@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.media_files import clip_file, place_clip, stream_without_picture, truncate
 
 from stoat_ferret.errors import (
     ConfigurationError,
@@ -30,6 +29,7 @@ from stoat_ferret.media import grabber as grabber_module
 from stoat_ferret.media import process as process_module
 from stoat_ferret.media.pool import FrameGrabber, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.process import WorkerLostError, WorkerProcess
+from tests.media_files import clip_file, place_clip, stream_without_picture, truncate
 
 FAKE_WORKER = """
 import json, os, sys, time

@@ -9,15 +9,6 @@ from typing import Any
 
 import av
 import pytest
-from tests.media_files import (
-    AudioTrack,
-    SubtitleTrack,
-    clip_file,
-    place_clip,
-    samples_folder,
-    stream_without_picture,
-    truncate,
-)
 
 from stoat_ferret.errors import (
     IncompleteFileError,
@@ -30,6 +21,15 @@ from stoat_ferret.errors import (
 from stoat_ferret.media import probe as probe_module
 from stoat_ferret.media.info import MediaInfo, StreamInfo
 from stoat_ferret.media.probe import examine, probe, require_safe_versions
+from tests.media_files import (
+    AudioTrack,
+    SubtitleTrack,
+    clip_file,
+    place_clip,
+    samples_folder,
+    stream_without_picture,
+    truncate,
+)
 
 
 def probed(**fields: Any) -> MediaInfo:

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.media_files import place_clip
 
 from stoat_ferret.errors import FileChangedError, UnreadableFileError
 from stoat_ferret.media import worker
@@ -21,6 +20,7 @@ from stoat_ferret.media.fingerprint import bytes_hashed
 from stoat_ferret.media.probe import probe
 from stoat_ferret.media.process import WorkerLostError, WorkerProcess
 from stoat_ferret.paths import encode_base64
+from tests.media_files import place_clip
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.test_blackbox.program import Program
 
 Start = Callable[..., Program]

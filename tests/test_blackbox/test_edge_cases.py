@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.test_blackbox.conftest import Start
 from tests.test_blackbox.program import WITHOUT_ROOT_PRIVILEGE, Program
 from tools.trees import make_tree, unique_clip

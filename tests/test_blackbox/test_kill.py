@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.test_blackbox.conftest import Start
 from tests.test_blackbox.program import Program
 from tools.trees import make_tree

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from uuid_utils.compat import uuid4, uuid7
 
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.reserve import Reserve, with_last_reserve
 from stoat_ferret.db.tables import jobs, workers
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
@@ -114,7 +115,8 @@ def _at(now: int, without_types: Collection[str]) -> dict[str, Any]:
 class JobStore:
     """The records of one jobs database. Synchronous; any thread may call.
 
-    `catalogue` is where runs store their effects; it is asked whether a run that died had stored anything.
+    `catalogue` is where runs store their effects; it is asked whether a run that died had stored anything. `reserve` is
+    room on the disk for what must be recorded when it is full.
     """
 
     def __init__(
@@ -123,9 +125,11 @@ class JobStore:
         *,
         lease_seconds: float,
         catalogue: Database | None = None,
+        reserve: Reserve | None = None,
         clock: Callable[[], int] = now_us,
     ) -> None:
         self.database = database
+        self.reserve = reserve
         self._catalogue = catalogue
         self._lease_us = int(lease_seconds * 1_000_000)
         self._clock = clock
@@ -170,6 +174,7 @@ class JobStore:
         more = len(found) > limit
         return JobPage(tuple(found[:limit]), encode_cursor(found[limit - 1].id, status, job_type) if more else None)
 
+    @with_last_reserve
     def cancel(self, job_id: str) -> Job:
         """Ask for a job's end.
 
@@ -201,6 +206,7 @@ class JobStore:
                 return Claim(_change(connection, row, changes), token)
             return None
 
+    @with_last_reserve
     def renew(self, claim: Claim) -> Job:
         """Extend the lease.
 
@@ -223,6 +229,7 @@ class JobStore:
             row = _own(connection, claim)
             _change(connection, row, reported(row, fraction, progress))
 
+    @with_last_reserve
     def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
         """End the job.
 
@@ -233,6 +240,7 @@ class JobStore:
             row = _own(connection, claim)
             return _change(connection, row, finished(row, outcome, now=self._clock()))
 
+    @with_last_reserve
     def release(self, claim: Claim) -> None:
         """Hand the job back unfinished.
 
@@ -245,8 +253,11 @@ class JobStore:
 
     # Who the workers are, and what happens when one dies.
 
+    @with_last_reserve
     def heartbeat(self, worker_id: str) -> None:
         """Say that a worker, in this process, is alive; the first time makes it known."""
+        if self.reserve is not None:
+            self.reserve.hold()
         now = self._clock()
         with self._write() as connection:
             seen = connection.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=now))
@@ -264,6 +275,7 @@ class JobStore:
                 )
             )
 
+    @with_last_reserve
     def dismiss(self, worker_id: str) -> None:
         """Forget a worker that has ended in good order."""
         with self._write() as connection:
@@ -285,6 +297,7 @@ class JobStore:
             seen_at = connection.execute(query).scalar_one()
         return seen_at is not None and seen_at <= self._clock() - self._lease_us
 
+    @with_last_reserve
     def recover(self) -> int:
         """Hand back the jobs of this machine's workers whose processes are gone; give their number.
 
@@ -309,6 +322,7 @@ class JobStore:
             connection.execute(delete(workers).where(workers.c.id.in_([*gone, *stale])))
         return len(left)
 
+    @with_last_reserve
     def worker_died(self, pid: int) -> int:
         """Hand back the jobs of a worker process of this machine that was seen to die; give their number.
 
