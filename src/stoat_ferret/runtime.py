@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from stoat_ferret.api.services.previews import PreviewService
@@ -85,31 +86,43 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
     except OSError as error:
         msg = f"The data directory {directory} cannot be made: {error.strerror}. Choose another with --data-dir."
         raise StorageError(msg) from error
-    catalogue = open_sqlite(settings.library_database)
-    upgrade(catalogue, "library")
-    repository = LibraryRepository(catalogue)
-    handlers = {SCAN_JOB_TYPE: make_scan_handler(repository, settings)}
-    store: JobStore | None = None
-    queue: LocalJobQueue | InMemoryJobQueue
-    if in_memory_jobs:
-        queue = InMemoryJobQueue(catalogue)
-        for job_type, handler in handlers.items():
-            queue.register_handler(job_type, handler)
-    else:
-        records = open_sqlite(settings.jobs_database)
+    with ExitStack() as opened:
+        catalogue = open_sqlite(settings.library_database)
+        opened.callback(catalogue.close)
+        upgrade(catalogue, "library")
+        repository = LibraryRepository(catalogue)
+        handlers = {SCAN_JOB_TYPE: make_scan_handler(repository, settings)}
+        store: JobStore | None = None
+        queue: LocalJobQueue | InMemoryJobQueue
+        if in_memory_jobs:
+            queue = InMemoryJobQueue(catalogue)
+            for job_type, handler in handlers.items():
+                queue.register_handler(job_type, handler)
+        else:
+            store = _open_store(settings, catalogue)
+            opened.callback(store.database.close)
+            queue = LocalJobQueue(store)
+        grabber = FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20)
+        opened.pop_all()  # all went well: from here on the runtime closes it
+        return Runtime(
+            settings=settings,
+            catalogue=catalogue,
+            repository=repository,
+            queue=queue,
+            handlers=handlers,
+            grabber=grabber,
+            previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
+            job_store=store,
+        )
+
+
+def _open_store(settings: Settings, catalogue: Database) -> JobStore:
+    records = open_sqlite(settings.jobs_database)
+    try:
         upgrade(records, "jobs")
-        reserve = Reserve(settings.data_dir / "reserve")
-        reserve.hold()
-        store = JobStore(records, lease_seconds=settings.lease_seconds, catalogue=catalogue, reserve=reserve)
-        queue = LocalJobQueue(store)
-    grabber = FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20)
-    return Runtime(
-        settings=settings,
-        catalogue=catalogue,
-        repository=repository,
-        queue=queue,
-        handlers=handlers,
-        grabber=grabber,
-        previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
-        job_store=store,
-    )
+    except StorageError:
+        records.close()
+        raise
+    reserve = Reserve(settings.data_dir / "reserve")
+    reserve.hold()
+    return JobStore(records, lease_seconds=settings.lease_seconds, catalogue=catalogue, reserve=reserve)

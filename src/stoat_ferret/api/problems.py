@@ -77,7 +77,6 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe, for OpenAPI, the problems that a route answers with."""
     return {
         status: {
-            "model": Problem,
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
@@ -163,7 +162,17 @@ async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
 
 
 def register(app: FastAPI) -> None:
-    """Make the application answer every error with a problem."""
+    """Make the application answer every error with a problem, and its OpenAPI document describe one."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        # Named as a route's `model`, it would be listed as application/json too, which is never sent.
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"].update({**problem.pop("$defs"), "Problem": problem})
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     app.add_exception_handler(errors.StoatError, _on_stoat_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)

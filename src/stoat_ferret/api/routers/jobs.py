@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from stoat_ferret.api.dependencies import (
     CursorParam,
@@ -25,7 +25,7 @@ from stoat_ferret.library.models import LedgerRow, Outcome
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)])
 
 
-def canonical_job_id(job_id: str) -> str:
+def canonical_job_id(job_id: Annotated[str, Path(description="The id that the submit answered with.")]) -> str:
     """Give the id as it is stored.
 
     Raises:
@@ -56,7 +56,7 @@ async def list_jobs(
     return JobListResponse(jobs=[JobStatusResponse.of(job) for job in page.jobs], next_cursor=page.next_cursor)
 
 
-@router.get("/{job_id}", summary="How a job goes", response_model=JobStatusResponse, responses=responses(404))
+@router.get("/{job_id}", summary="How a job goes", response_model=JobStatusResponse, responses=responses(404, 422))
 async def get_job(request: Request, response: Response, job_id: JobIdPath, jobs: JobsDep) -> object:
     """Give a job's status, its progress and, once it is complete, its result. A failed job is a 200 that says why."""
     job = await jobs.get(job_id)
@@ -73,7 +73,7 @@ async def wait_for_job(
     return JobStatusResponse.of(await jobs.wait(job_id, timeout))
 
 
-@router.post("/{job_id}/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409))
+@router.post("/{job_id}/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 422))
 async def cancel_job(job_id: JobIdPath, jobs: JobsDep) -> JobStatusResponse:
     """Ask for a job's end. A pending one ends at once; a running one keeps what it has done and ends soon."""
     return JobStatusResponse.of(await jobs.cancel(job_id))

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from stoat_ferret.api.dependencies import (
     CursorParam,
@@ -35,6 +35,7 @@ from stoat_ferret.library.search import DEFAULT_SORT, find
 router = APIRouter(prefix="/videos", tags=["videos"], dependencies=[Depends(refuse_unknown_parameters)])
 
 QUERY_HELP = "Words and quoted phrases that the name, path, title or tags hold; case and accents do not matter."
+VideoIdPath = Annotated[str, Path(description="The video's id, as lists and searches give it.")]
 SortParam = Annotated[
     str,
     Query(
@@ -100,17 +101,17 @@ def search_videos(
     return VideoSearchResponse(query=q, **_page(request, response, library, q, sort, cursor, limit))
 
 
-@router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=responses(404))
-def get_video(request: Request, response: Response, video_id: str, library: LibraryDep) -> object:
+@router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=responses(404, 422))
+def get_video(request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep) -> object:
     """Give everything that is known of a video."""
     detail = library.video_detail(video_id)
     etag = f"{detail.video.id}-{detail.video.updated_at}"
     return not_modified(request, response, etag) or VideoDetailResponse.of_detail(detail)
 
 
-@router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=responses(400, 404, 503))
+@router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=responses(400, 404, 422, 503))
 def delete_video(
-    video_id: str,
+    video_id: VideoIdPath,
     library: LibraryDep,
     delete_file: Annotated[bool, Query(description="Always refused: footage is never deleted.")] = False,
 ) -> None:
@@ -131,14 +132,14 @@ def delete_video(
 )
 async def get_thumbnail(
     request: Request,
-    video_id: str,
+    video_id: VideoIdPath,
     runtime: RuntimeDep,
     width: Annotated[int, Query(ge=16, le=1280, description="Pixels; rounded up to 160, 320, 640 or 1280.")] = 320,
 ) -> Response:
     """Give a picture, WebP where `Accept` names it and JPEG otherwise; made when it is first asked for."""
     video = await to_thread.run_sync(runtime.repository.video, video_id)
     image_format: ImageFormat = "webp" if "image/webp" in request.headers.get("accept", "") else "jpeg"
-    headers = Response(headers={"Cache-Control": "private, max-age=86400", "Vary": "Accept"})
+    headers = Response(headers={"Cache-Control": "private, no-cache", "Vary": "Accept"})
     unchanged = not_modified(request, headers, PreviewService.etag(video, width, image_format))
     if unchanged is not None:
         return unchanged
