@@ -35,6 +35,12 @@ def is_below(path: bytes, folder: bytes) -> bool:
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
+def with_ancestors(path: bytes) -> list[bytes]:
+    """Give an absolute path and every folder above it, the root first."""
+    parts = path.strip(b"/").split(b"/") if path != b"/" else []
+    return [b"/", *(b"/" + b"/".join(parts[:end]) for end in range(1, len(parts) + 1))]
+
+
 def absolute(path: bytes) -> bytes:
     """Normalise an absolute path: no `.`, `..`, doubled or trailing slash. Symbolic links are left alone."""
     return os.path.normpath(b"/" + path.lstrip(b"/"))  # POSIX lets two leading slashes mean something else

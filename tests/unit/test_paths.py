@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoat_ferret.errors import InvalidPathError
-from stoat_ferret.paths import absolute, decode_base64, display, encode_base64, exact_if_needed, is_below
+from stoat_ferret.paths import (
+    absolute,
+    decode_base64,
+    display,
+    encode_base64,
+    exact_if_needed,
+    is_below,
+    with_ancestors,
+)
 
 
 @given(st.binary())
@@ -55,3 +63,9 @@ def test_a_path_has_one_spelling(given_path: bytes, normal: bytes) -> None:
 def test_what_lies_below_a_folder(path: bytes, folder: bytes, below: bool) -> None:
     """The folder itself does; what only begins alike does not."""
     assert is_below(path, folder) is below
+
+
+def test_a_path_comes_with_every_folder_above_it() -> None:
+    """From the root down to the path itself."""
+    assert with_ancestors(b"/a/b c/d") == [b"/", b"/a", b"/a/b c", b"/a/b c/d"]
+    assert with_ancestors(b"/") == [b"/"]

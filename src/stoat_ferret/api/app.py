@@ -14,6 +14,7 @@ from stoat_ferret.api.dependencies import State
 from stoat_ferret.api.routers import health, jobs, libraries, videos
 from stoat_ferret.api.security import LocalCallersOnly
 from stoat_ferret.api.services.scan import prepare_scan
+from stoat_ferret.api.timing import ServerTiming
 from stoat_ferret.runtime import Runtime, open_runtime
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
@@ -77,6 +78,7 @@ def create_app(
     )
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=problems.MAX_BODY_BYTES)
     app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(ServerTiming)
     problems.register(app)
     for router in (videos.router, jobs.router, libraries.router):
         app.include_router(router, prefix=API)

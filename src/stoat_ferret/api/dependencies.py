@@ -11,6 +11,9 @@ from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.runtime import Runtime
 from stoat_ferret.settings import Settings
 
+# All of these are coroutines, though none waits for anything: FastAPI calls plain functions in a thread each, and at
+# half a dozen for every request those changes of threads cost more than all else that a submit does.
+
 
 class State(TypedDict):
     """What the application's lifespan yields."""
@@ -19,12 +22,12 @@ class State(TypedDict):
     supervisor: WorkerSupervisor | None
 
 
-def _runtime(request: Request) -> Runtime:
+async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.state.runtime
     return runtime
 
 
-def _supervisor(request: Request) -> WorkerSupervisor | None:
+async def _supervisor(request: Request) -> WorkerSupervisor | None:
     supervisor: WorkerSupervisor | None = request.state.supervisor
     return supervisor
 
@@ -33,15 +36,15 @@ RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 SupervisorDep = Annotated[WorkerSupervisor | None, Depends(_supervisor)]
 
 
-def _library(runtime: RuntimeDep) -> LibraryRepository:
+async def _library(runtime: RuntimeDep) -> LibraryRepository:
     return runtime.repository
 
 
-def _jobs(runtime: RuntimeDep) -> AsyncJobQueue:
+async def _jobs(runtime: RuntimeDep) -> AsyncJobQueue:
     return runtime.queue
 
 
-def _settings(runtime: RuntimeDep) -> Settings:
+async def _settings(runtime: RuntimeDep) -> Settings:
     return runtime.settings
 
 
@@ -53,7 +56,7 @@ LimitParam = Annotated[int, Query(ge=1, le=200, description="Entries a page.")]
 CursorParam = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a misspelt filter must not be a filter left out.
 
     Raises:

@@ -213,7 +213,7 @@ class JobStore:
         Raises:
             FencedError: the job is no longer this worker's.
         """
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             row = _own(connection, claim)
             # No new revision: nothing changed that a client sees.
             connection.execute(UPDATE, {"job_id": row["id"], "lease_expires_at": self._clock() + self._lease_us})
@@ -225,7 +225,7 @@ class JobStore:
         Raises:
             FencedError: the job is no longer this worker's.
         """
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             row = _own(connection, claim)
             _change(connection, row, reported(row, fraction, progress))
 
@@ -259,7 +259,7 @@ class JobStore:
         if self.reserve is not None:
             self.reserve.hold()
         now = self._clock()
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             seen = connection.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=now))
             if seen.rowcount:
                 return
@@ -348,8 +348,8 @@ class JobStore:
             return stored_nothing(connection, row["id"], row["attempt"])
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._turn, self.database.write() as connection:
+    def _write(self, *, durable: bool = True) -> Iterator[Connection]:
+        with self._turn, self.database.write(durable=durable) as connection:
             yield connection
 
 

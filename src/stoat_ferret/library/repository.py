@@ -87,9 +87,11 @@ class LibraryRepository:
         return _library_from_row(row)
 
     def covering_library(self, path: bytes) -> Library | None:
-        """Give the innermost library that `path` lies in, if any."""
-        candidates = [library for library in self.libraries() if paths.is_below(path, library.path_bytes)]
-        return max(candidates, key=lambda library: len(library.path_bytes), default=None)
+        """Give the innermost library that `path` lies in, if any; asks for its few possible places only."""
+        query = select(libraries).where(libraries.c.path_bytes.in_(paths.with_ancestors(path)))
+        with self.database.read() as connection:
+            found = [_library_from_row(row) for row in connection.execute(query).mappings()]
+        return max(found, key=lambda library: len(library.path_bytes), default=None)
 
     @staticmethod
     def add_library(connection: Connection, path: bytes, max_loss_fraction: float) -> Library:

@@ -34,8 +34,8 @@ class NoLibraries(LibraryRepository):
     def __init__(self) -> None:
         pass
 
-    def libraries(self) -> list[Any]:
-        return []
+    def covering_library(self, path: bytes) -> None:
+        return None
 
 
 @given(options, options)

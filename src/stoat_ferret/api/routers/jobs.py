@@ -25,7 +25,7 @@ from stoat_ferret.library.models import LedgerRow, Outcome
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)])
 
 
-def canonical_job_id(job_id: Annotated[str, Path(description="The id that the submit answered with.")]) -> str:
+async def canonical_job_id(job_id: Annotated[str, Path(description="The id that the submit answered with.")]) -> str:
     """Give the id as it is stored.
 
     Raises:

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import stat
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from anyio import fail_after, to_thread
 
 from stoat_ferret import paths
 from stoat_ferret.errors import (
@@ -22,7 +23,7 @@ from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.pipeline import run_scan
 from stoat_ferret.scan.report import read_report
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import ScanOptions, covering
+from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
 
 SCAN_JOB_TYPE = "scan"
@@ -57,40 +58,16 @@ async def prepare_scan(options: ScanOptions, settings: Settings, repository: Lib
 
 
 async def _in_time(path: bytes, settings: Settings, work: Callable[[], T]) -> T:
+    # A disk that hangs keeps its thread for ever. anyio's threads can be left behind: they are daemons, and one that
+    # was given up no longer counts. They also wait ready: to start one takes milliseconds while a scan runs.
     seconds = settings.path_timeout_seconds
     try:
-        return await asyncio.wait_for(_in_daemon_thread(work), seconds)
+        with fail_after(seconds):
+            return await to_thread.run_sync(work, abandon_on_cancel=True)
     except TimeoutError as error:
         shown = paths.display(path)
         msg = f"The disk of {shown} did not answer within {seconds:g} s. Check that it is connected, then retry."
         raise PathTimeoutError(msg) from error
-
-
-async def _in_daemon_thread(work: Callable[[], T]) -> T:
-    # A disk that hangs keeps its thread for ever. In a pool, a few of these would block everything; a daemon thread of
-    # its own can be left behind.
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # None only where T allows it
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001  # handed to the waiting coroutine, which raises it
-            failure = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="path-check", daemon=True).start()
-    return await done
 
 
 def _absolute(path: bytes) -> bytes:
@@ -133,7 +110,7 @@ def _not_readable(shown: str) -> str:
 
 def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequest:
     """Give the job that does a scan; equal scans have equal keys, scans of one library exclude each other."""
-    library = covering(options.path, repository.libraries())
+    library = repository.covering_library(options.path)
     return JobRequest(
         type=SCAN_JOB_TYPE,
         payload={
