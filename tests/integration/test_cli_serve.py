@@ -117,3 +117,21 @@ def test_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
     done = stoat("serve", "--data-dir", tmp_path, STOAT_PORT="many")
     assert done.returncode == 3
     assert "STOAT_PORT" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["serve", "worker"])
+def test_what_runs_until_stopped_speaks_json_too(tmp_path: Path, name: str) -> None:
+    """The server says where it listens in one document; both write their log as JSON, a line each."""
+    options = ("--port", "0") if name == "serve" else ()
+    process = start(name, "--json", *options, "--data-dir", tmp_path / "data")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        if name == "serve":
+            told = json.loads(process.stdout.readline())
+            assert get(told["listening"], "/health/live")[0] == 200
+            assert told["data"] == str(tmp_path / "data")
+        assert json.loads(process.stderr.readline())["event"] == "worker started"
+        process.send_signal(signal.SIGTERM)
+    finally:
+        ended(process)

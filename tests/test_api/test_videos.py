@@ -455,7 +455,7 @@ def test_a_file_without_a_picture_is_404(client: TestClient, tmp_path: Path) -> 
     (tmp_path / "v" / "b.mp4").unlink()
     (tmp_path / "v" / "c.mp4").write_bytes(b"not a video any more")
     problem(client.get(spoilt), 404, "NO_PICTURE")
-    problem(client.get(lost), 503, "UNREADABLE")
+    assert "no longer there" in problem(client.get(lost), 404, "NO_PICTURE")
     scan(client, tmp_path / "v")
     assert client.get(kept).content == picture
     assert "missing" in problem(client.get(lost), 404, "NO_PICTURE")
@@ -538,3 +538,14 @@ def test_what_is_not_there_says_what_is(client: TestClient) -> None:
     problem(response, 405, "METHOD_NOT_ALLOWED")
     assert "POST" in response.headers["allow"]
     assert client.post("/api/v1/videos").status_code == 405
+
+
+def test_a_body_without_its_content_type_is_told_what_to_send(client: TestClient) -> None:
+    """The commonest mistake with curl."""
+    answer = client.post("/api/v1/videos/scan", content=b'{"path": "/tmp"}', headers={"Content-Type": "text/plain"})
+    assert "Content-Type: application/json" in problem(answer, 422, "VALIDATION_ERROR")
+
+
+def test_a_host_with_user_information_is_not_this_one(client: TestClient) -> None:
+    """What stands before an @ would be read as the host by some."""
+    problem(client.get("/api/v1/videos", headers={"Host": "evil.example@127.0.0.1"}), 421, "HOST_NOT_ALLOWED")

@@ -67,6 +67,7 @@ def test_killing_the_worker_again_and_again_changes_nothing(start: Start, tree: 
     job_id = program.submit(tree)
     for least in (1, 300, 700, 1200):
         wait_for_progress(program, job_id, least)
+        assert program.job(job_id)["status"] in ("pending", "running"), "it ended before it could be killed"
         worker = program.worker()
         worker.kill()
         psutil.wait_procs([worker], timeout=10)
@@ -88,6 +89,7 @@ def test_killing_the_server_again_and_again_changes_nothing(start: Start, tree: 
     job_id = program.submit(tree)
     for least in (1, 400, 1000):
         wait_for_progress(program, job_id, least)
+        assert program.job(job_id)["status"] == "running", "it ended before it could be killed"
         program.kill()
         program = start()
     job = program.finish(job_id)

@@ -98,6 +98,11 @@ async def _on_stoat_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for nothing else
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json" and any(
+        problem["loc"] == ("body",) for problem in error.errors()
+    ):
+        message = "Send it as JSON, with the header Content-Type: application/json."
+        return _wrong_shape(request, [{"field": "body", "message": message, "value": None}])
     return _wrong_shape(
         request,
         [

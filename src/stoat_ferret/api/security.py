@@ -74,6 +74,8 @@ class LocalCallersOnly:
 
 
 def _hostname(host: str) -> str:
+    if "@" in host:
+        return ""  # user information has no place in a Host
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:

@@ -22,7 +22,7 @@ FAILURES_SHOWN = 20
 
 HELP = help_text(
     "Catalogue every video in a folder and below it.",
-    "Adds what is new, updates what has changed, follows what was moved, marks what is gone, and reads nothing of what "
+    "Adds what is new, updates what has changed, marks what is gone, and reads nothing of what "
     "is unchanged. Your files are never changed. The scan is a job: it survives a crash, and a running server does it "
     "if there is one on the same data. Prints what was done and why files failed. Ctrl-C cancels it and keeps what has "
     "been stored.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import signal
 import socket
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import DataDir, LogLevelOption, help_text
+from stoat_ferret.cli.options import AsJson, DataDir, LogLevelOption, help_text
 from stoat_ferret.cli.session import opened
 from stoat_ferret.cli.text import absolute_path, clean, clean_path
 from stoat_ferret.errors import ConfigurationError
@@ -53,6 +54,7 @@ def serve(
             min=0, max=65535, metavar="PORT", help="Port; 0 picks a free one. Default: STOAT_PORT, else 8765."
         ),
     ] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
     log_level: LogLevelOption = None,
 ) -> ExitStatus:
@@ -60,11 +62,12 @@ def serve(
     from stoat_ferret.api.security import require_loopback
     from stoat_ferret.settings import load_settings
 
-    settings = load_settings(host=host, port=port, data_dir=data_dir, log_level=log_level)
+    log_format = "json" if as_json else None
+    settings = load_settings(host=host, port=port, data_dir=data_dir, log_level=log_level, log_format=log_format)
     require_loopback(settings.host)
     with listen(settings.host, settings.port) as listener:
         paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
-        _run(settings, listener, paths)
+        _run(settings, listener, paths, as_json=as_json)
     return ExitStatus.OK
 
 
@@ -119,7 +122,7 @@ def _checked(settings: "Settings", folders: Sequence[bytes]) -> list[bytes]:
         return asyncio.run(check())
 
 
-def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]) -> None:
+def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes], *, as_json: bool) -> None:
     import uvicorn
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -140,7 +143,7 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            _announce(url_of(listener), settings, folders)
+            _announce(url_of(listener), settings, folders, as_json=as_json)
 
     debug = settings.log_level == "debug"
     config = uvicorn.Config(
@@ -165,7 +168,12 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
         raise failures[0]
 
 
-def _announce(url: str, settings: "Settings", folders: Sequence[bytes]) -> None:
+def _announce(url: str, settings: "Settings", folders: Sequence[bytes], *, as_json: bool) -> None:
+    if as_json:
+        facts = {"listening": url, "page": f"{url}/", "docs": f"{url}/docs", "data": str(settings.data_dir)}
+        output.write(json.dumps({**facts, "scan": [clean_path(folder) for folder in folders]}))
+        output.flush()
+        return
     output.write(f"listening on {url}")
     output.write(f"  page  {url}/")
     output.write(f"  docs  {url}/docs")

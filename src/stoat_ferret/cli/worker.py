@@ -34,6 +34,7 @@ def worker(
     supervised: Annotated[
         bool, typer.Option("--supervised", hidden=True, help="Also stop at the end of standard input.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the log as JSON, a line each, for programs.")] = False,
     data_dir: DataDir = None,
     log_level: LogLevelOption = None,
 ) -> ExitStatus:
@@ -41,7 +42,8 @@ def worker(
     from stoat_ferret.settings import load_settings
 
     step_back()
-    with opened(load_settings(data_dir=data_dir, log_level=log_level), create=True) as runtime:
+    log_format = "json" if as_json else None
+    with opened(load_settings(data_dir=data_dir, log_level=log_level, log_format=log_format), create=True) as runtime:
         asyncio.run(_work(runtime, supervised=supervised))
     return ExitStatus.OK
 

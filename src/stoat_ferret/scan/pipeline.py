@@ -38,7 +38,16 @@ from stoat_ferret.scan.estimate import Estimate
 from stoat_ferret.scan.examine import Examiner, OpenFolder
 from stoat_ferret.scan.report import ScanReport, read_report
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, covering, find_obstacle, targets
+from stoat_ferret.scan.scope import (
+    Obstacle,
+    ScanOptions,
+    Target,
+    check_online,
+    covering,
+    emptied,
+    find_obstacle,
+    targets,
+)
 from stoat_ferret.scan.settle import absent_folders, guard_loss
 from stoat_ferret.scan.store import Writer
 from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
@@ -169,7 +178,9 @@ class _TargetScan:
     def _walk(self) -> None:
         """Walk, compare, probe and store, until all of it is done or the job is to end."""
         target, recursive = self._target, self._options.recursive
-        known = self._repository.count_known(target.library.id, target.start, recursive=recursive)
+        # What an attempt that was cut off has stored says little about how much there is.
+        first = self._job.attempt == 1
+        known = self._repository.count_known(target.library.id, target.start, recursive=recursive) if first else 0
         walker = Walker(target.start, self._rules, recursive=recursive, exclude=target.exclude)
         with Estimate(target, self._rules, recursive=recursive, known=known) as estimate, walker:
             while not (walker.ended and self._examiner.idle):
@@ -291,6 +302,7 @@ class _TargetScan:
         with job.transaction() as connection:
             gone = absence.count(connection, job.job_id)
         if not self._options.accept_loss:
+            self._guard_emptied(gone)
             self._guard_loss(gone)
         settled_files, marked = 0, -1
         while marked:
@@ -304,6 +316,16 @@ class _TargetScan:
                 absence.drop_empty_folders(connection, absent)
                 whole = self._options.recursive and self._target.start == library.path_bytes
                 self._repository.record_scan(connection, library.id, job.job_id, whole=whole)
+
+    def _guard_emptied(self, gone: int) -> None:
+        """Take a whole library without a single file for an unmounted one: a mount point may hold a stray folder."""
+        library = self._target.library
+        whole = self._options.recursive and self._target.start == library.path_bytes
+        if whole and gone and not self._listed and not self._unproven:
+            if not self._options.dry_run:
+                with self._job.transaction() as connection:
+                    self._repository.set_library_state(connection, library.id, "offline")
+            raise LibraryOfflineError(emptied(library, gone))
 
     def _guard_loss(self, gone: int) -> None:
         library, present = self._target.library, max(gone, self._present_before)

@@ -59,6 +59,14 @@ def targets(options: ScanOptions, libraries: Sequence[Library]) -> list[Target]:
     return found
 
 
+def emptied(library: Library, count: int) -> str:
+    """Say that a library holds no file where it held `count`."""
+    return (
+        f"No video is left in {paths.display(library.path_bytes)}, where {count} were; its disk is probably not "
+        "mounted. Nothing was changed. Mount it and scan again; if the files are really gone, scan with accept_loss."
+    )
+
+
 def check_online(library: Library, rules: Rules, *, present: int, accept_loss: bool) -> None:
     """Make sure that the library's folder is there and is not an empty mount point.
 
@@ -84,11 +92,7 @@ def check_online(library: Library, rules: Rules, *, present: int, accept_loss: b
         )
         raise LibraryOfflineError(msg)
     if listing.empty and present and not accept_loss:
-        msg = (
-            f"The folder {shown} is empty, but {present} videos were in it; its disk is probably not mounted. Nothing "
-            "was changed. Mount it and scan again; if the files are really gone, scan with accept_loss."
-        )
-        raise LibraryOfflineError(msg)
+        raise LibraryOfflineError(emptied(library, present))
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,4 +79,4 @@ def test_an_application_that_does_not_start_says_why(
 
     monkeypatch.setattr("stoat_ferret.api.app.create_app", lambda *_, **__: app)
     with serve.listen("127.0.0.1", 0) as listener, pytest.raises(seen):
-        serve._run(Settings(data_dir=tmp_path), listener, [])
+        serve._run(Settings(data_dir=tmp_path), listener, [], as_json=False)

@@ -1,6 +1,7 @@
 """How many files a scan will meet."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,21 @@ def target(folder: Path) -> Target:
 
 
 def test_a_known_place_is_not_listed_for_the_estimate(tmp_path: Path) -> None:
-    """What is known is the estimate, and more once more was met."""
+    """What is known is the estimate."""
     with Estimate(target(tmp_path / "nothing"), RULES, recursive=True, known=7) as expected:
         assert expected.total(3) == 7
-        assert expected.total(9) == 9
+        assert expected.total(7) == 7
+
+
+def test_a_place_that_has_grown_is_counted(tmp_path: Path) -> None:
+    """Once more is met than was known, that is no estimate any longer; the count takes its place."""
+    for number in range(5):
+        put(tmp_path / f"{number}.mp4")
+    with Estimate(target(tmp_path), RULES, recursive=True, known=2) as expected:
+        assert expected.total(2) == 2
+        while (total := expected.total(3)) is None:
+            time.sleep(0.001)
+        assert total == 5
 
 
 def test_a_new_place_is_counted_beside_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

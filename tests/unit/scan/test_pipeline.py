@@ -366,10 +366,23 @@ def test_an_emptied_library_is_offline_unless_that_is_accepted(stage: Stage, roo
         os.unlink(path)
     (root / "lost+found").mkdir()
     assert "accept_loss" in failed(stage.scan(root), "LIBRARY_OFFLINE")
-    assert "empty" in failed(stage.scan(root, force=True), "LIBRARY_OFFLINE")
+    assert "No video is left" in failed(stage.scan(root, force=True), "LIBRARY_OFFLINE")
     assert set(stage.states().values()) == {"available"}
     assert stage.counts(root, accept_loss=True) == {"missing": 3}
     assert stage.counts(root) == {}
+
+
+def test_a_stray_folder_does_not_make_a_mount_point_a_library(stage: Stage, root: Path) -> None:
+    """However few the videos were: with none left at all, the disk is more likely to be away than all of them."""
+    put(root / "films" / "a.mp4")
+    put(root / "films" / "b.mp4")
+    stage.scan(root)
+    root.rename(root.with_name("away"))
+    (root / "stray").mkdir(parents=True)
+    for _ in range(2):
+        assert "accept_loss" in failed(stage.scan(root), "LIBRARY_OFFLINE")
+        assert set(stage.states().values()) == {"available"}
+    assert stage.counts(root, accept_loss=True) == {"missing": 2}
 
 
 def test_a_library_that_goes_offline_while_it_is_scanned_is_offline(stage: Stage, root: Path) -> None:

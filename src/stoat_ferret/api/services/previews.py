@@ -66,8 +66,12 @@ class PreviewService:
             raise NoPictureError(f"No picture of {shown} can be made while the file is {video.state}.")
         try:
             data = self._grabber.thumbnail(video.path_bytes, width, image_format, self._timeout_seconds)
-        except UnreadableFileError:
-            raise
+        except UnreadableFileError as error:
+            if os.path.lexists(video.path_bytes):
+                raise  # it may be readable in a moment
+            raise NoPictureError(
+                f"{shown} is no longer there. Scan its folder to bring the catalogue up to date."
+            ) from error
         except MediaError as error:
             raise NoPictureError(f"No picture of {shown} can be made: {error.message}") from error
         _keep(path, data)

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import structlog
 from anyio import fail_after, to_thread
 
 from stoat_ferret import paths
@@ -15,6 +16,7 @@ from stoat_ferret.errors import (
     PathNotReadableError,
     PathTimeoutError,
     StoatError,
+    StorageError,
 )
 from stoat_ferret.jobs.context import JobCancelled, JobContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
@@ -27,6 +29,8 @@ from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
 
 SCAN_JOB_TYPE = "scan"
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -169,9 +173,12 @@ def make_scan_handler(
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
         try:
             return await asyncio.to_thread(scan, scan_options(job.payload), context)
-        except (JobCancelled, StoatError):
-            report = await asyncio.to_thread(read_report, repository.database, job.id)
-            context.partial_result = report.to_json()
+        except (JobCancelled, StoatError, OSError):
+            try:
+                report = await asyncio.to_thread(read_report, repository.database, job.id)
+                context.partial_result = report.to_json()
+            except StorageError as error:  # how the scan ended is worth more than its figures
+                log.warning("cannot say what the scan had done", error=error.message)
             raise
 
     return handle
