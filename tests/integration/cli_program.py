@@ -10,6 +10,8 @@ from typing import Any
 
 from tests.media_files import clip_file
 
+PATIENCE = 40.0
+"""Seconds that only something that hangs would take; on a busy machine everything is slow."""
 SECONDS = 60
 
 

@@ -23,7 +23,17 @@ from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.runtime import Runtime, open_runtime
 from stoat_ferret.scan.scope import ScanOptions
 from tests.factories import make_settings
-from tests.integration.cli_program import SECONDS, command, ctrl_c, ended, environment, large_folder, start, stoat
+from tests.integration.cli_program import (
+    PATIENCE,
+    SECONDS,
+    command,
+    ctrl_c,
+    ended,
+    environment,
+    large_folder,
+    start,
+    stoat,
+)
 
 T = TypeVar("T")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -104,7 +114,7 @@ def test_ctrl_c_cancels_and_keeps_what_was_done(tmp_path: Path) -> None:
     assert "\x1b" not in out + told
     assert "Cancelling" in told
     assert told.splitlines()[-1].startswith("Cancelled.")
-    assert seconds < 10
+    assert seconds < PATIENCE
     stored = int(re.findall(r"([\d,]+) new", out)[0].replace(",", ""))
     assert 0 < stored < 4000
     job = json.loads(stoat("jobs", "list", "--json", "--data-dir", data).stdout)["jobs"][0]
@@ -132,7 +142,7 @@ def test_a_scan_is_done_by_a_server_that_runs(tmp_path: Path, clips: Path) -> No
         server.terminate()
         status, _, log, seconds = ended(server)
     assert status == 0
-    assert seconds < 5
+    assert seconds < PATIENCE
     assert log.count("worker started") == 1
 
 
@@ -175,7 +185,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path, clips: Path) -> None:
 
     job, (status, _, told, seconds) = run(runtime, leave())
     assert status == 130
-    assert seconds < 3
+    assert seconds < PATIENCE
     assert f"stoat jobs show {job.id}" in told.splitlines()[-1]
 
 

