@@ -33,7 +33,8 @@
     │   └── ProbeCrashedError
     └── StorageError
         ├── StorageFullError
-        └── StorageBusyError
+        ├── StorageBusyError         (passing)
+        └── StorageUnreachableError  (passing)
 
 The class docstring is the default message. `code` is the stable word that programs may rely on; it appears in HTTP
 problems, in job records and in the scan ledger.
@@ -251,3 +252,9 @@ class StorageBusyError(StorageError):
     """The database is locked by another process."""
 
     code = "STORAGE_BUSY"
+
+
+class StorageUnreachableError(StorageError):
+    """The database server cannot be reached."""
+
+    code = "STORAGE_UNREACHABLE"

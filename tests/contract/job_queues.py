@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.tables import catalogue, job_records
+from stoat_ferret.db.job_tables import job_records
+from stoat_ferret.db.tables import catalogue
 from stoat_ferret.jobs.local import LocalJobQueue
 from stoat_ferret.jobs.queue import AsyncJobQueue, InMemoryJobQueue
 from stoat_ferret.jobs.store import JobStore

@@ -20,7 +20,8 @@ import pytest
 from sqlalchemy import select
 
 from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.tables import catalogue, changes, job_records
+from stoat_ferret.db.job_tables import job_records
+from stoat_ferret.db.tables import catalogue, changes
 from stoat_ferret.jobs.local import LocalJobQueue
 from stoat_ferret.jobs.model import Job, JobRequest, JobStatus
 from stoat_ferret.jobs.store import JobStore

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import MetaData
 
 from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.job_tables import job_records
 from stoat_ferret.db.migrate import Tree, upgrade
-from stoat_ferret.db.tables import catalogue, job_records
+from stoat_ferret.db.tables import catalogue
 from stoat_ferret.errors import StorageError
 
 

@@ -1,18 +1,36 @@
-"""Connections to the databases, and the two ways to use one: `read()` and `write()`."""
+"""Connections to the databases, and the two ways to use one: `read()` and `write()`.
+
+A `write()` holds the database's one write lock from its start, in SQLite and in Postgres alike: whatever is decided from
+what was read stays true until it is committed, and numbers that are counted up follow the order of commits.
+"""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from stoat_ferret.errors import StorageBusyError, StorageError, StorageFullError
+from stoat_ferret.errors import (
+    ConfigurationError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+    StorageUnreachableError,
+)
 
 BUSY_TIMEOUT_MS = 5_000
+IDLE_TIMEOUT_MS = 5_000
+"""On Postgres: a transaction whose process stopped in its midst is ended, and its locks with it."""
+CONNECT_SECONDS = 5
 WRITE = "stoat_write"
+
+Schema = Literal["stoat_library", "stoat_jobs"]
+WRITE_LOCKS: dict[Schema, int] = {"stoat_library": 0x73746F61_0001, "stoat_jobs": 0x73746F61_0002}
+"""Keys of the advisory locks that make a transaction the only one that writes."""
 
 
 class Database:
@@ -21,7 +39,12 @@ class Database:
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
         self.name = name
-        """Shown in messages: the file's path."""
+        """Shown in messages: the file's path, or the address without its password."""
+        self.is_postgres = engine.dialect.name == "postgresql"
+        self._reader = engine
+        if self.is_postgres:
+            # One snapshot for all statements of a block, as SQLite's transactions give it.
+            self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writer = engine.execution_options(**{WRITE: "FULL"})
         self._passing_writer = engine.execution_options(**{WRITE: "NORMAL"})
 
@@ -32,7 +55,7 @@ class Database:
         Raises:
             StorageError: the database could not be read.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -45,6 +68,8 @@ class Database:
         Raises:
             StorageBusyError: another process kept the lock too long.
             StorageFullError: the disk is full; nothing was written.
+            StorageUnreachableError: the database server is not there, or went away: whether the commit that was under
+                way came through is not known.
             StorageError: any other failure; nothing was written.
         """
         writer = self._writer if durable else self._passing_writer
@@ -60,7 +85,11 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise _storage_error(error, self.name) from error
+            translate = _postgres_error if self.is_postgres else _sqlite_error
+            raise translate(error, self.name) from error
+        except PoolTimeoutError as error:
+            msg = f"All connections to the database {self.name} are in use. Try again in a few seconds."
+            raise StorageBusyError(msg) from error
 
 
 def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
@@ -101,10 +130,83 @@ def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
     return Database(engine, str(path))
 
 
-def _storage_error(error: DBAPIError, name: str) -> StorageError:
+def postgres_url(text: str) -> URL:
+    """Read the address of a Postgres database, as in `postgresql+psycopg://user:password@host/name`.
+
+    Raises:
+        ConfigurationError: it is not one.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ConfigurationError(f"The address of the database, {text[:200]!r}, cannot be read.") from error
+    if url.drivername not in ("postgresql", "postgresql+psycopg", "postgres"):
+        msg = f"The database must be a Postgres one, as in postgresql+psycopg://user@host/name, not {url.drivername!r}."
+        raise ConfigurationError(msg)
+    return url.set(drivername="postgresql+psycopg")
+
+
+def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
+    """Open one of the two schemas of a Postgres database; nothing is connected to before it is used."""
+    options = {
+        "search_path": schema,
+        "timezone": "UTC",
+        "lock_timeout": BUSY_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
+    }
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=32,
+        pool_pre_ping=True,  # connections that a restart of the server has cut are replaced before they are used
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "stoat-ferret",
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            # A server that vanished without a word is given up within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+        },
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        durability = connection.get_execution_options().get(WRITE)
+        if durability is None:
+            return
+        if durability == "NORMAL":
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]})")
+
+    return Database(engine, f"{url.render_as_string(hide_password=True)} ({schema})")
+
+
+def _sqlite_error(error: DBAPIError, name: str) -> StorageError:
     text = str(error.orig)
     if "locked" in text or "busy" in text:
         return StorageBusyError(f"The database {name} is locked by another process. Try again in a few seconds.")
     if "full" in text:
         return StorageFullError(f"The disk that holds {name} is full. Free some space on it and try again.")
+    return StorageError(f"The database {name} could not be used: {text}.")
+
+
+BUSY_STATES = ("55P03", "40P01", "40001", "53300", "57014")
+"""SQLSTATEs: lock not available, deadlock, serialization failure, too many connections, statement cancelled."""
+FULL_STATE = "53100"
+GONE_STATES = ("57P01", "57P02", "57P03", "57P05", "25P03")
+"""The server shuts down, crashed, is starting, or has ended a session that idled."""
+
+
+def _postgres_error(error: DBAPIError, name: str) -> StorageError:
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html
+    state = getattr(error.orig, "sqlstate", None) or ""
+    text = str(error.orig).strip().partition("\n")[0]
+    if state in BUSY_STATES:
+        return StorageBusyError(f"The database {name} is busy ({text}). Try again in a few seconds.")
+    if state == FULL_STATE:
+        return StorageFullError(f"The disk of the database {name} is full. Free some space on it and try again.")
+    if error.connection_invalidated or state in GONE_STATES or state.startswith("08") or not state:
+        return StorageUnreachableError(f"The database {name} cannot be reached: {text}. It is tried again by itself.")
     return StorageError(f"The database {name} could not be used: {text}.")

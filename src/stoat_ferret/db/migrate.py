@@ -7,9 +7,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from stoat_ferret.db.engine import Database
-from stoat_ferret.errors import StorageError
+from stoat_ferret.errors import ConfigurationError, StorageError
 
 Tree = Literal["library", "jobs"]
 
@@ -19,6 +20,7 @@ def upgrade(database: Database, tree: Tree) -> None:
 
     Raises:
         StorageError: the database was written by a newer version of this program, or cannot be written.
+        ConfigurationError: a Postgres database is not encoded in UTF-8.
     """
     config = _config(tree)
     script = ScriptDirectory.from_config(config)
@@ -34,8 +36,21 @@ def upgrade(database: Database, tree: Tree) -> None:
         raise StorageError(msg)
     # Two processes may start at once: the write lock makes the second one wait, and then find nothing to do.
     with database.write() as connection:
+        if database.is_postgres:
+            _prepare_postgres(connection, database)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _prepare_postgres(connection: Connection, database: Database) -> None:
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        msg = (
+            f"The database {database.name} is encoded in {encoding}. Make one WITH ENCODING 'UTF8' TEMPLATE template0."
+        )
+        raise ConfigurationError(msg)
+    schema = connection.exec_driver_sql("SHOW search_path").scalar_one()
+    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
 
 def newest_schema(tree: Tree) -> str:

@@ -1,4 +1,4 @@
-"""The schema, once. `catalogue` lives in library.db, `job_records` in jobs.db; migrations build both.
+"""The catalogue's schema, once: library.db, or the schema `stoat_library` on Postgres. Migrations build it.
 
 Every `*_at` and `*_since` column holds microseconds since 1970-01-01 UTC; `mtime_ns` holds nanoseconds. Paths are
 bytes, exactly as the file system gives them; a `path` beside `path_bytes` is the same for reading, not for use.
@@ -16,40 +16,29 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     column,
     event,
     table,
     text,
 )
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from stoat_ferret.db.columns import NAMING, RowId, Words, words
 
 catalogue = MetaData(naming_convention=NAMING)
-job_records = MetaData(naming_convention=NAMING)
-
-# An INTEGER PRIMARY KEY is SQLite's rowid; elsewhere the same column is a bigint.
-RowId = BigInteger().with_variant(Integer, "sqlite")
 
 libraries = Table(
     "libraries",
     catalogue,
-    Column("id", String(36), primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("id", words(36), primary_key=True),
+    Column("name", Words, nullable=False),
     Column("path_bytes", LargeBinary, nullable=False, unique=True),
-    Column("path", Text, nullable=False),
+    Column("path", Words, nullable=False),
     Column("max_loss_fraction", Float, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", words(16), nullable=False),
     Column("video_count", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", BigInteger, nullable=False),
-    Column("last_scan_job_id", String(36)),
+    Column("last_scan_job_id", words(36)),
     Column("last_scan_at", BigInteger),
     Column("lost_from", BigInteger),  # of how many videos too many were gone, until a scan settles that
 )
@@ -69,12 +58,12 @@ videos = Table(
     "videos",
     catalogue,
     Column("pk", RowId, primary_key=True),
-    Column("id", String(36), nullable=False, unique=True),
+    Column("id", words(36), nullable=False, unique=True),
     Column("library_id", ForeignKey("libraries.id", ondelete="CASCADE"), nullable=False),
     Column("folder_pk", ForeignKey("folders.pk"), nullable=False, index=True),
     Column("path_bytes", LargeBinary, nullable=False, unique=True),
-    Column("path", Text, nullable=False),
-    Column("filename", Text, nullable=False),
+    Column("path", Words, nullable=False),
+    Column("filename", Words, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
@@ -82,32 +71,32 @@ videos = Table(
     Column("modified_at", BigInteger, nullable=False),
     Column("added_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),  # available, missing, broken
+    Column("state", words(16), nullable=False),  # available, missing, broken
     Column("missing_since", BigInteger),
-    Column("title", Text),
+    Column("title", Words),
     Column("duration", Float),
-    Column("container", Text),
+    Column("container", Words),
     Column("width", Integer),
     Column("height", Integer),
     Column("rotation", Integer),
     Column("display_width", Integer),
     Column("display_height", Integer),
-    Column("video_codec", Text),
-    Column("video_profile", Text),
-    Column("pixel_format", Text),
-    Column("frame_rate", Text),
+    Column("video_codec", Words),
+    Column("video_profile", Words),
+    Column("pixel_format", Words),
+    Column("frame_rate", Words),
     Column("frame_rate_float", Float),
     Column("vfr", Boolean),
     Column("bit_rate", BigInteger),
-    Column("hdr", String(16)),
-    Column("audio_codec", Text),
+    Column("hdr", words(16)),
+    Column("audio_codec", Words),
     Column("audio_channels", Integer),
     Column("created_at_in_camera", BigInteger),
-    Column("fingerprint", String(32), index=True),
-    Column("content_id", Text),
-    Column("probe_level", String(8), nullable=False),
-    Column("probe_error", Text),
-    Column("probe_error_code", String(32)),
+    Column("fingerprint", words(32), index=True),
+    Column("content_id", Words),
+    Column("probe_level", words(8), nullable=False),
+    Column("probe_error", Words),
+    Column("probe_error_code", words(32)),
     # One index per sort order, each ending in the tie-breaker, so that a page is a range scan.
     Index("ix_videos_filename_id", "filename", "id"),
     Index("ix_videos_added_at_id", "added_at", "id"),
@@ -129,7 +118,7 @@ video_texts = Table(
     "video_texts",
     catalogue,
     Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), primary_key=True),
-    Column("folded", Text, nullable=False),
+    Column("folded", Words, nullable=False),
 )
 
 # 1- to 3-grams of video_texts.folded, one row a video under its pk: only membership is asked, so neither positions
@@ -153,23 +142,23 @@ rejects = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
     Column("device", BigInteger, nullable=False),
-    Column("outcome", String(16), nullable=False),  # failed, skipped
-    Column("code", String(32), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("outcome", words(16), nullable=False),  # failed, skipped
+    Column("code", words(32), nullable=False),
+    Column("reason", Words, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 
 ledger = Table(
     "ledger",
     catalogue,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", words(36), primary_key=True),
     Column("path_bytes", LargeBinary, primary_key=True),
-    Column("outcome", String(16), nullable=False),
+    Column("outcome", words(16), nullable=False),
     Column("folder_pk", BigInteger),
     Column("count", BigInteger, nullable=False, server_default=text("1")),
-    Column("code", String(32)),
-    Column("reason", Text),
-    Column("video_id", String(36)),
+    Column("code", words(32)),
+    Column("reason", Words),
+    Column("video_id", words(36)),
     Column("at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -178,7 +167,7 @@ ledger = Table(
 scan_costs = Table(
     "scan_costs",
     catalogue,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", words(36), primary_key=True),
     Column("bytes_read", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
 )
@@ -186,7 +175,7 @@ scan_costs = Table(
 gone = Table(
     "gone",
     catalogue,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", words(36), primary_key=True),
     Column("video_pk", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -195,11 +184,11 @@ changes = Table(
     "changes",
     catalogue,
     Column("seq", RowId, primary_key=True),
-    Column("kind", String(16), nullable=False),
-    Column("video_id", String(36), nullable=False),
+    Column("kind", words(16), nullable=False),
+    Column("video_id", words(36), nullable=False),
     Column("path_bytes", LargeBinary, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("path", Words, nullable=False),
+    Column("state", words(16), nullable=False),
     Column("at", BigInteger, nullable=False),
     sqlite_autoincrement=True,  # a number once given is never given again
 )
@@ -208,66 +197,8 @@ changes = Table(
 job_claims = Table(
     "job_claims",
     catalogue,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", words(36), primary_key=True),
     Column("attempt", Integer, nullable=False),
-    Column("token", String(36), nullable=False),
+    Column("token", words(36), nullable=False),
     Column("batches", BigInteger, nullable=False, server_default=text("0")),  # stored by this attempt
-)
-
-jobs = Table(
-    "jobs",
-    job_records,
-    Column("id", String(36), primary_key=True),
-    Column("revision", BigInteger, nullable=False, index=True),  # grows with every change of any job
-    Column("type", String(32), nullable=False),
-    Column("key", Text, nullable=False),  # equal for submits that may be joined
-    Column("exclusive_key", Text),  # at most one job with the same one runs
-    Column("payload", JSON, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("priority", Integer, nullable=False, server_default=text("0")),  # higher first
-    Column("run_after", BigInteger),
-    Column("timeout_seconds", Float),
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
-    Column("strikes", Integer, nullable=False, server_default=text("0")),  # deaths of a worker that had stored nothing
-    Column("token", String(36)),
-    Column("worker_id", String(36)),
-    Column("lease_expires_at", BigInteger),
-    Column("progress", Float),
-    Column("progress_detail", JSON),
-    Column("result", JSON),
-    Column("error", Text),
-    Column("error_code", String(32)),
-    Column("cancel_requested", Boolean, nullable=False, server_default=text("0")),
-    Column("retry_of", String(36)),
-    Column("created_at", BigInteger, nullable=False),
-    Column("started_at", BigInteger),
-    Column("finished_at", BigInteger),
-    Index(
-        "uq_jobs_pending_key",
-        "type",
-        "key",
-        unique=True,
-        sqlite_where=text("status = 'pending'"),
-        postgresql_where=text("status = 'pending'"),
-    ),
-    Index(
-        "uq_jobs_running_exclusive_key",
-        "exclusive_key",
-        unique=True,
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
-    Index("ix_jobs_status_priority_id", "status", text("priority DESC"), "id"),
-    Index("ix_jobs_type_id", "type", "id"),
-)
-
-workers = Table(
-    "workers",
-    job_records,
-    Column("id", String(36), primary_key=True),
-    Column("host", Text, nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("process_started_at", BigInteger, nullable=False),  # with the pid, names a process for good
-    Column("started_at", BigInteger, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
 )

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from uuid_utils.compat import uuid4, uuid7
 
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.job_tables import jobs, workers
 from stoat_ferret.db.reserve import Reserve, with_last_reserve
-from stoat_ferret.db.tables import jobs, workers
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
 from stoat_ferret.jobs.fence import stored_nothing

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stoat_ferret.db.engine import open_sqlite
-from stoat_ferret.db.tables import job_records
+from stoat_ferret.db.job_tables import job_records
 from stoat_ferret.jobs import local
 from stoat_ferret.jobs.local import LocalJobQueue
 from stoat_ferret.jobs.model import JobRequest, JobStatus

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.tables import catalogue, job_claims, job_records, jobs, workers
+from stoat_ferret.db.job_tables import job_records, jobs, workers
+from stoat_ferret.db.tables import catalogue, job_claims
 from stoat_ferret.errors import JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobRequest, JobStatus
 from stoat_ferret.jobs.processes import ProcessId, is_gone, this_process

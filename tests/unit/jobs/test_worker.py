@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.tables import catalogue, job_records
+from stoat_ferret.db.job_tables import job_records
+from stoat_ferret.db.tables import catalogue
 from stoat_ferret.errors import StorageBusyError
 from stoat_ferret.jobs import worker as worker_module
 from stoat_ferret.jobs.context import JobContext

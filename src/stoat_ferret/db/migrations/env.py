@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from stoat_ferret.db.tables import catalogue, job_records
+from stoat_ferret.db.job_tables import job_records
+from stoat_ferret.db.tables import catalogue
 
 connection = context.config.attributes["connection"]
 metadata = {"library": catalogue, "jobs": job_records}[context.config.attributes["tree"]]
