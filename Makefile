@@ -8,10 +8,10 @@ UPGRADE =
 export PYTHON DIR PORT
 
 # Present parts of the tree, for the tools that refuse a folder that is not there.
-SOURCES = $(wildcard src tests tools benchmarks)
+SOURCES = $(wildcard src tests tools benchmarks torture)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench docs lock clean distclean venv venv-dev
+.PHONY: help run test check fix bench torture docs lock clean distclean venv venv-dev
 
 help: ## list these targets
 	@echo "stoat-ferret: a video library you can script"
@@ -40,6 +40,9 @@ fix: venv-dev ## repair what lint and formatting can repair by themselves
 
 bench: venv-dev ## run every benchmark
 	@tools/bench.sh
+
+torture: venv-dev ## kill it, fail its disk, stop it: the proof by breaking things (half an hour or so)
+	@tools/torture.sh
 
 docs: venv-dev ## write docs/reference anew from the code
 	@if [ -e tools/make_reference.py ]; then .venv/bin/python tools/make_reference.py; \

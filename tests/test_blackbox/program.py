@@ -24,39 +24,11 @@ WITHOUT_ROOT_PRIVILEGE = (
 """Put before a command, makes root meet file permissions like anyone else."""
 
 
-class Program:
-    """A running `stoat serve` with a data directory."""
+class Calls:
+    """What a client asks of a server."""
 
-    def __init__(self, data_dir: Path, *arguments: str, prefix: Sequence[str] = (), **environment: str) -> None:
-        self.data_dir = data_dir
-        command = [*prefix, sys.executable, "-m", "stoat_ferret", "serve", *arguments]
-        self.process = subprocess.Popen(
-            [*command, "--port", "0", "--data-dir", str(data_dir)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "STOAT_LOG_FORMAT": "json", **environment},
-        )
-        self.log: list[str] = []
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
-        self.client = httpx2.Client(base_url=self._address(), timeout=90)
-        self._family = psutil.Process(self.process.pid)
-
-    def _read_log(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
-            self.log.extend(line.decode("utf-8", "replace") for line in stream)
-
-    def _address(self) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            text = line.decode()
-            if text.startswith("listening on "):
-                return text.split()[-1]
-        self.process.wait()
-        raise AssertionError("the server did not start: " + "".join(self.log))
-
-    # Calls
+    def __init__(self, client: httpx2.Client) -> None:
+        self.client = client
 
     def submit(self, path: Path | bytes, **options: Any) -> str:
         """Submit a scan; gives the job's id."""
@@ -114,7 +86,38 @@ class Program:
         own = {"id", "library_id", "added_at", "updated_at"}
         return {v["path"]: {name: value for name, value in v.items() if name not in own} for v in self.videos()}
 
-    # Processes
+
+class Program(Calls):
+    """A running `stoat serve` with a data directory."""
+
+    def __init__(self, data_dir: Path, *arguments: str, prefix: Sequence[str] = (), **environment: str) -> None:
+        self.data_dir = data_dir
+        command = [*prefix, sys.executable, "-m", "stoat_ferret", "serve", *arguments]
+        self.process = subprocess.Popen(
+            [*command, "--port", "0", "--data-dir", str(data_dir)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "STOAT_LOG_FORMAT": "json", **environment},
+        )
+        self.log: list[str] = []
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        super().__init__(httpx2.Client(base_url=self._address(), timeout=90))
+        self._family = psutil.Process(self.process.pid)
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            self.log.extend(line.decode("utf-8", "replace") for line in stream)
+
+    def _address(self) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            text = line.decode()
+            if text.startswith("listening on "):
+                return text.split()[-1]
+        self.process.wait()
+        raise AssertionError("the server did not start: " + "".join(self.log))
 
     def worker(self) -> psutil.Process:
         """Give the process that runs the jobs."""

@@ -1,0 +1,191 @@
+"""A client that never stops asking, and remembers every answer that promised something."""
+
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.test_blackbox.program import TERMINAL
+from torture.fleet import Fleet
+from torture.tree import LivingTree
+
+MOST_WAITING = 8
+"""Jobs that the client leaves unfinished at a time: more would only make the queue longer."""
+PAUSE_SECONDS = 0.03
+A_SUBMIT, A_CANCEL, A_LOOK = 0.5, 0.01, 0.7
+"""How likely each is to come next, where it can."""
+PROBLEM = "application/problem+json"
+
+
+@dataclass
+class Promises:
+    """What was acknowledged. Any thread may use it while it holds `lock`."""
+
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Job id → what was asked for, of every submit that was answered 202."""
+    cancels: set[str] = field(default_factory=set)
+    """Jobs whose cancel was answered 202."""
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Jobs that were seen to have ended, as they were first seen."""
+    joined: int = 0
+    violations: list[str] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def open_jobs(self) -> list[str]:
+        """Give the acknowledged jobs that were not seen to have ended."""
+        with self.lock:
+            return [job_id for job_id in self.kinds if job_id not in self.ended]
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Take in a job's record: what has ended must stay as it was."""
+        with self.lock:
+            job_id = record["job_id"]
+            before = self.ended.get(job_id)
+            if before is not None and before != record:
+                self.violations.append(f"job {job_id} had ended as {before} and is now {record}")
+            elif record["status"] in TERMINAL:
+                self.ended[job_id] = record
+
+
+class RestlessClient:
+    """Submits, cancels and reads in a thread of its own, whether or not anyone answers."""
+
+    def __init__(self, fleet: Fleet, tree: LivingTree, promises: Promises, rng: random.Random) -> None:
+        self._fleet = fleet
+        self._tree = tree
+        self._promises = promises
+        self._rng = rng
+        self._quiet = threading.Event()
+        self._resting = threading.Event()
+        self._over = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="client", daemon=True)
+
+    def __enter__(self) -> "RestlessClient":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._quiet.clear()
+        self._thread.join(120)
+        if self._failure is not None:
+            raise self._failure
+
+    def rest(self) -> None:
+        """Have it ask nothing more, and wait until it does not."""
+        self._resting.clear()
+        self._quiet.set()
+        while not self._resting.wait(0.1):
+            if not self._thread.is_alive():
+                raise RuntimeError("the client has ended") from self._failure
+
+    def go_on(self) -> None:
+        """Have it ask again."""
+        self._quiet.clear()
+
+    def _run(self) -> None:
+        try:
+            while not self._over.is_set():
+                if self._quiet.is_set():
+                    self._resting.set()
+                    time.sleep(0.01)
+                    continue
+                try:
+                    self._ask()
+                except (httpx2.TransportError, httpx2.RemoteProtocolError, OSError):
+                    self._promises.answers["none"] += 1
+                    time.sleep(PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS * self._rng.random())
+        except BaseException as error:  # noqa: BLE001  # handed to the thread that closes this
+            self._failure = error
+
+    def _ask(self) -> None:
+        if not self._fleet.announced:
+            return
+        with self._fleet.calls(20).client as client:
+            for _ in range(self._rng.randint(1, 30)):
+                if self._over.is_set() or self._quiet.is_set():
+                    return
+                self._ask_one(client)
+                time.sleep(PAUSE_SECONDS * self._rng.random())
+
+    def _ask_one(self, client: httpx2.Client) -> None:
+        waiting = self._promises.open_jobs()
+        if len(waiting) < MOST_WAITING and self._rng.random() < A_SUBMIT:
+            self._submit(client)
+        elif waiting and self._rng.random() < A_CANCEL:
+            self._cancel(client, self._rng.choice(waiting))
+        elif waiting and self._rng.random() < A_LOOK:
+            answer = self._get(client, f"/api/v1/jobs/{self._rng.choice(waiting)}")
+            if answer.status_code == 200:
+                self._promises.note(answer.json())
+            elif answer.status_code == 404:
+                self._promises.violations.append(f"an acknowledged job is not known: {answer.text}")
+        else:
+            routes = ("/api/v1/videos?limit=5", "/api/v1/videos/search?q=clip", "/api/v1/jobs", "/health/ready")
+            self._get(client, self._rng.choice(routes))
+
+    def _submit(self, client: httpx2.Client) -> None:
+        kind, folder, options = self._tree.scan(self._rng)
+        first = self._submit_one(client, kind, folder, options)
+        if first is None or self._rng.random() > 0.3:
+            return
+        second = self._submit_one(client, kind, folder, options)
+        if second == first:
+            self._promises.joined += 1
+        elif second is not None:
+            record = self._get(client, f"/api/v1/jobs/{first}").json()
+            if record.get("status") == "pending" and record["attempt"] == 0:
+                self._promises.violations.append(f"{second} was not joined to its equal {first}, which still waits")
+
+    def _submit_one(self, client: httpx2.Client, kind: str, folder: Path, options: dict[str, bool]) -> str | None:
+        answer = client.post("/api/v1/videos/scan", json={"path": str(folder), **options})
+        self._check(answer)
+        if answer.status_code != 202:
+            return None
+        job_id = str(answer.json()["job_id"])
+        with self._promises.lock:
+            self._promises.kinds.setdefault(job_id, kind)
+        return job_id
+
+    def _cancel(self, client: httpx2.Client, job_id: str) -> None:
+        answer = client.post(f"/api/v1/jobs/{job_id}/cancel")
+        self._check(answer)
+        if answer.status_code == 202:
+            with self._promises.lock:
+                self._promises.cancels.add(job_id)
+
+    def _get(self, client: httpx2.Client, route: str) -> httpx2.Response:
+        answer = client.get(route)
+        self._check(answer)
+        return answer
+
+    def _check(self, answer: httpx2.Response) -> None:
+        trouble = improper(answer)
+        with self._promises.lock:
+            self._promises.answers[str(answer.status_code)] += 1
+            if trouble:
+                self._promises.violations.append(trouble)
+
+
+def improper(answer: httpx2.Response) -> str | None:
+    """Say what is wrong with an answer; None where nothing is: it is a success, or a problem that says what to do."""
+    asked = f"{answer.request.method} {answer.request.url.raw_path.decode()}: {answer.status_code}"
+    if answer.is_success:
+        return None
+    if answer.request.url.path.startswith("/health/") and answer.status_code == 503:
+        return None
+    if not answer.headers.get("content-type", "").startswith(PROBLEM):
+        return f"{asked} is no problem document: {answer.text[:300]}"
+    if not answer.json().get("code") or answer.status_code == 500:
+        return f"{asked} says nothing: {answer.text[:300]}"
+    if answer.status_code in (503, 507) and not int(answer.headers.get("retry-after", 0)):
+        return f"{asked} does not say when to try again: {answer.text[:300]}"
+    return None

@@ -1,0 +1,217 @@
+"""The program at work: a server with its worker, further workers beside it, and the means to end any of them."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from tests.test_blackbox.program import Calls
+
+START_SECONDS = 60.0
+PROBE_GROWN_SECONDS = 0.8
+"""Three probe processes in a row that end before they can work rightly end a scan: that is not what is tried here."""
+
+
+class Fleet:
+    """All processes that work on one data directory. `log` takes what they write to stderr."""
+
+    def __init__(
+        self, data: Path, log: Path, environment: dict[str, str], *, workers: int = 1, rng: random.Random | None = None
+    ) -> None:
+        self.data = data
+        self._log = log
+        self._environment = {**os.environ, "STOAT_LOG_FORMAT": "json", **environment}
+        self._beside = workers - 1
+        self._rng = rng or random.Random()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._announced = threading.Event()
+        self._address = ""
+        self._seen: dict[int, psutil.Process] = {}
+        self.deaths: Counter[str] = Counter()
+        self.started_at = time.monotonic()
+
+    # Start and orderly end
+
+    def start(self) -> None:
+        """Start what is not running; does not wait until it is ready."""
+        if self._server is None or self._server.poll() is not None:
+            self._announced = threading.Event()
+            self._server = self._spawn("serve", "--port", "0", piped=True)
+            self.started_at = time.monotonic()
+            announced = (self._server, self._announced)
+            threading.Thread(target=self._read_address, args=announced, daemon=True).start()
+        alive = [worker for worker in self._workers if worker.poll() is None]
+        self._workers = alive + [self._spawn("worker") for _ in range(self._beside - len(alive))]
+
+    def ready(self, seconds: float = START_SECONDS) -> bool:
+        """Wait until the server takes requests; False when it ended before."""
+        until = time.monotonic() + seconds
+        while not self._announced.wait(0.01):
+            if self._server is None or self._server.poll() is not None:
+                return self._announced.is_set()
+            if time.monotonic() > until:
+                msg = f"the server did not get ready within {seconds:g} s; see {self._log}"
+                raise AssertionError(msg)
+        return True
+
+    @property
+    def announced(self) -> bool:
+        """True once the server that was started last has said where it listens."""
+        return self._announced.is_set()
+
+    def calls(self, timeout: float = 60.0) -> Calls:
+        """Give a client of the server as it runs now."""
+        return Calls(httpx2.Client(base_url=self._address, timeout=timeout))
+
+    def stop(self) -> list[str]:
+        """End everything in good order; gives the processes that did not end as they should."""
+        self._notice()
+        trouble: list[str] = []
+        for process in [self._server, *self._workers]:
+            if process is None or process.poll() is not None:
+                continue
+            process.terminate()
+            try:
+                status = process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+                status = -1
+            if status:
+                trouble.append(f"process {process.pid} ended with status {status} when it was asked to end")
+        return trouble + self.left_behind()
+
+    def left_behind(self, seconds: float = 30.0) -> list[str]:
+        """Give the processes that are still there although all that they belong to has ended."""
+        _, alive = psutil.wait_procs(list(self._seen.values()), timeout=seconds)
+        self._seen = {process.pid: process for process in alive}
+        return [f"left behind: {_describe(process)}" for process in alive]
+
+    def abandon(self) -> None:
+        """End everything at once, whatever state it is in."""
+        self._notice()
+        for process in [self._server, *self._workers]:
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait(10)
+        for other in self._seen.values():
+            with suppress(psutil.Error):
+                other.kill()
+
+    # Who is there
+
+    def server(self) -> psutil.Process | None:
+        """Give the server's process, if it runs."""
+        return _present(self._server)
+
+    def workers(self) -> list[psutil.Process]:
+        """Give the processes that run jobs: the server's own one first."""
+        found = [child for child in _children(self.server()) if "worker" in _command(child)]
+        return found + [process for worker in self._workers if (process := _present(worker))]
+
+    def probes(self) -> list[psutil.Process]:
+        """Give the processes that examine files, leaving out those that have only just started."""
+        now = time.time()
+        found = [child for worker in self.workers() for child in _children(worker)]
+        return [child for child in found if now - _born(child, now) > PROBE_GROWN_SECONDS]
+
+    # Deaths
+
+    def kill(self, target: str, number: signal.Signals = signal.SIGKILL) -> bool:
+        """Send a signal to `server`, `worker`, `both` or a `probe` process; False when there is none to send it to."""
+        self._notice()
+        victims: list[psutil.Process] = []
+        if target in ("server", "both"):
+            victims += [process for process in [self.server()] if process]
+        if target in ("worker", "both"):
+            workers = self.workers()
+            victims += workers if target == "both" else workers and [self._rng.choice(workers)]
+        if target == "probe":
+            probes = self.probes()
+            victims += probes and [self._rng.choice(probes)]
+        hit = False
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.send_signal(number)
+                hit = True
+        if hit:
+            self.deaths[target] += 1
+            if number in (signal.SIGKILL, signal.SIGSEGV) and target in ("server", "both") and self._server:
+                self._server.wait(30)
+        return hit
+
+    def _notice(self) -> None:
+        """Remember every process that is there, so that none is forgotten when its parent dies."""
+        for top in [self._server, *self._workers]:
+            process = _present(top)
+            for one in [process, *_children(process, recursive=True)]:
+                if one is not None:
+                    self._seen[one.pid] = one
+
+    def _spawn(self, *arguments: str, piped: bool = False) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "stoat_ferret", *arguments, "--data-dir", str(self.data)]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
+                stderr=log,
+                env=self._environment,
+            )
+
+    def _read_address(self, server: "subprocess.Popen[bytes]", announced: threading.Event) -> None:
+        assert server.stdout is not None
+        with server.stdout as lines:
+            for line in lines:
+                if line.startswith(b"listening on ") and server is self._server:
+                    self._address = line.decode().split()[-1]
+                    announced.set()
+
+
+def _present(process: "subprocess.Popen[bytes] | None") -> psutil.Process | None:
+    if process is None or process.poll() is not None:
+        return None
+    try:
+        return psutil.Process(process.pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _children(process: psutil.Process | None, *, recursive: bool = False) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=recursive) if process else []
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _born(process: psutil.Process, otherwise: float) -> float:
+    try:
+        return float(process.create_time())
+    except psutil.Error:
+        return otherwise
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        facts: dict[str, Any] = process.as_dict(["pid", "ppid", "status", "cmdline"])
+    except psutil.Error:
+        facts = {"pid": process.pid}
+    return str(facts)

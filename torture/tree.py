@@ -1,0 +1,122 @@
+"""A tree of real clips that changes as people change theirs: files come, go, get other names and other content."""
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+from tools.trees import make_tree, unique_clip
+
+YEAR_NS = 365 * 86_400 * 10**9
+LAST_CHANGE_NS = 1_700_000_000 * 10**9
+"""Old enough that a folder's digest is stored: of a file changed just now it could not be told whether it is done."""
+SCANS = ("whole", "part", "flat", "force", "force part", "dry run")
+
+
+class LivingTree:
+    """A library's folder with `count` clips, a few damaged files and one that is no video; half never goes at once."""
+
+    def __init__(self, root: Path, count: int, rng: random.Random, *, a_folder: int = 50) -> None:
+        self.root = root
+        self._rng = rng
+        self._next = count
+        self._a_folder = a_folder
+        self.changes = 0
+        make_tree(root, count, a_folder=a_folder)
+        for number, folder in enumerate(self.folders()[:3]):
+            (folder / f"damaged {number}.mp4").write_bytes(b"no video at all " * (number + 1))
+        (root / "notes.txt").write_text("not a video's name")
+        for path in self.files():
+            self._age(path)
+
+    def folders(self) -> list[Path]:
+        """Give the folders below the root."""
+        return sorted(path for path in self.root.rglob("*") if path.is_dir())
+
+    def files(self) -> list[Path]:
+        """Give the files that have a video's name."""
+        return sorted(self.root.rglob("*.mp4"))
+
+    def change(self) -> str:
+        """Make one change; gives its name."""
+        kinds = (self._add, self._add_folder, self._remove, self._remove_folder, self._rename, self._rename_folder)
+        kind = self._rng.choice((*kinds, self._overwrite, self._overwrite, self._damage, self._touch))
+        kind()
+        self.changes += 1
+        return kind.__name__.strip("_")
+
+    def scan(self, rng: random.Random) -> tuple[str, Path, dict[str, bool]]:
+        """Draw a scan: its name, its folder and its options."""
+        kind = rng.choices(SCANS, (4, 3, 1, 1, 2, 2))[0]
+        options: dict[str, dict[str, bool]] = {
+            "whole": {},
+            "part": {},
+            "flat": {"recursive": False},
+            "force": {"force": True},
+            "force part": {"force": True},
+            "dry run": {"dry_run": True},
+        }
+        folder = rng.choice(self.folders()) if "part" in kind or kind == "flat" else self.root
+        return kind, folder, options[kind]
+
+    def _new_clip(self, path: Path) -> None:
+        path.write_bytes(unique_clip(self._next))
+        self._next += 1
+        self._age(path)
+
+    def _age(self, path: Path) -> None:
+        moment = LAST_CHANGE_NS - self._rng.randrange(YEAR_NS)
+        os.utime(path, ns=(moment, moment))
+
+    def _some_files(self) -> list[Path]:
+        folder = self._rng.choice(self.folders())
+        here = sorted(folder.glob("*.mp4"))
+        return self._rng.sample(here, min(len(here), self._rng.randint(1, 10)))
+
+    def _add(self) -> None:
+        folder = self._rng.choice(self.folders())
+        for _ in range(self._rng.randint(1, 20)):
+            self._new_clip(folder / f"clip {self._next:07d}.mp4")
+
+    def _add_folder(self) -> None:
+        folder = self._rng.choice([self.root, *self.folders()[:5]]) / f"folder {self._next:07d}"
+        folder.mkdir()
+        for _ in range(self._a_folder):
+            self._new_clip(folder / f"clip {self._next:07d}.mp4")
+
+    def _remove(self) -> None:
+        for path in self._some_files():
+            path.unlink()
+
+    def _remove_folder(self) -> None:
+        if len(self.folders()) > 6:
+            shutil.rmtree(self._rng.choice(self.folders()[5:]))
+
+    def _rename(self) -> None:
+        for path in self._some_files():
+            path.rename(path.with_name(f"renamed {self._next:07d}.mp4"))
+            self._next += 1
+
+    def _rename_folder(self) -> None:
+        folder = self._rng.choice(self.folders()[5:] or self.folders())
+        folder.rename(folder.with_name(f"folder {self._next:07d}"))
+        self._next += 1
+
+    def _overwrite(self) -> None:
+        """Half of them in place, half of them replaced by another file."""
+        for number, path in enumerate(self._some_files()):
+            if number % 2:
+                self._new_clip(path)
+            else:
+                other = path.with_suffix(".new")
+                self._new_clip(other)
+                other.replace(path)
+
+    def _damage(self) -> None:
+        for path in self._some_files()[:3]:
+            path.write_bytes(b"damaged " * self._rng.randint(1, 100))
+            self._age(path)
+
+    def _touch(self) -> None:
+        for path in self._some_files():
+            self._age(path)
