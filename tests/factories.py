@@ -22,7 +22,7 @@ from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.migrate import upgrade
 from stoat_ferret.db.tables import libraries, videos
 from stoat_ferret.errors import NoVideoStreamError
-from stoat_ferret.jobs.context import JobContext
+from stoat_ferret.jobs.context import Fence, JobContext
 from stoat_ferret.jobs.fence import raise_fence
 from stoat_ferret.jobs.model import Claim, Job, JobStatus
 from stoat_ferret.jobs.queue import InMemoryJobQueue
@@ -169,9 +169,9 @@ class MortalContext(JobContext):
     dies_at: int | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, also: Fence | None = None) -> Iterator[Connection]:
         self.transactions += 1
-        with super().transaction() as connection:
+        with super().transaction(also) as connection:
             yield connection
             if self.transactions == self.dies_at:
                 raise Died

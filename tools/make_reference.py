@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
@@ -154,6 +155,8 @@ def _settings() -> Iterator[str]:
 def _default(name: str, field: FieldInfo) -> str:
     if field.default_factory is not None:
         return DEPENDS_ON_MACHINE[name]
+    if field.default is None or field.default == {}:
+        return "empty"
     if isinstance(field.default, tuple):
         return f"`{','.join(field.default)}`" if field.default else "empty"
     return f"`{field.default}`"
@@ -165,6 +168,10 @@ def _values(field: FieldInfo) -> str:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "paths" if get_args(annotation)[0] is Path else "words"
+    if get_origin(annotation) is dict:
+        return "type=number, …"
+    if get_origin(annotation) is UnionType:
+        return "address"
     bounds = {type(bound): bound for bound in field.metadata}
     kind = {Path: "path", str: "text", int: "whole number", float: "number"}[annotation]
     if Ge in bounds and Le in bounds:

@@ -19,10 +19,15 @@
     │   └── NoPictureError
     ├── ConflictError
     │   ├── JobAlreadyFinishedError
+    │   ├── JobNotFinishedError
+    │   ├── JobNotRetryableError
     │   └── FencedError
     ├── NotSupportedError
     ├── InvalidQueryError
-    │   └── InvalidCursorError
+    │   ├── InvalidCursorError
+    │   └── InvalidScheduleError
+    ├── IdempotencyKeyReusedError
+    ├── TooManyStreamsError
     ├── MediaError
     │   ├── UnreadableFileError      (passing: tried again at the next scan)
     │   ├── FileChangedError         (passing)
@@ -160,6 +165,18 @@ class JobAlreadyFinishedError(ConflictError):
     code = "JOB_ALREADY_FINISHED"
 
 
+class JobNotFinishedError(ConflictError):
+    """The job has not ended yet."""
+
+    code = "JOB_NOT_FINISHED"
+
+
+class JobNotRetryableError(ConflictError):
+    """Only a job that failed, timed out or was cancelled can be done again."""
+
+    code = "JOB_NOT_RETRYABLE"
+
+
 class FencedError(ConflictError):
     """Another worker has taken this job over; what this one still had to write is refused."""
 
@@ -182,6 +199,24 @@ class InvalidCursorError(InvalidQueryError):
     """The cursor does not belong to this query."""
 
     code = "INVALID_CURSOR"
+
+
+class InvalidScheduleError(InvalidQueryError):
+    """The schedule is not a line that cron understands."""
+
+    code = "INVALID_SCHEDULE"
+
+
+class IdempotencyKeyReusedError(StoatError):
+    """The idempotency key was used before, for something else."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class TooManyStreamsError(StoatError):
+    """Too many event streams are open."""
+
+    code = "TOO_MANY_STREAMS"
 
 
 class MediaError(StoatError):

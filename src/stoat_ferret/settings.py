@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stoat_ferret.errors import ConfigurationError
@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("stoat-ferret", appauthor=False),
         description="Where the databases and the thumbnail cache lie.",
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="A Postgres database, as postgresql+psycopg://user:password@host/name; without it, SQLite files in "
+        "the data directory.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; only loopback addresses are accepted.")
     port: int = Field(8765, ge=0, le=65535, description="Port to listen on; 0 picks a free one and prints it.")
     media_roots: Annotated[tuple[Path, ...], SplitOnSeparator] = Field(
@@ -49,6 +54,25 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(10.0, gt=0, description="A job whose worker is silent for so long is taken over.")
     lease_renew_seconds: float = Field(2.0, gt=0, description="How often a worker says that it is alive.")
     worker_slots: int = Field(2, ge=2, le=32, description="Jobs run at once by a worker; one slot never takes scans.")
+    worker_roots: Annotated[tuple[str, ...], SplitOnSeparator] = Field(
+        (),
+        description="Folders that this machine's worker reaches, each as PATH or, where it lies elsewhere here than "
+        "for the others, as PATH=HERE; empty: every folder, under the same path.",
+    )
+    job_limits: Annotated[dict[str, int], SplitOnSeparator] = Field(
+        {}, description="How many jobs of a type may run at once, over all workers, as in scan=1,probe=8."
+    )
+    job_timeouts: Annotated[dict[str, float], SplitOnSeparator] = Field(
+        {}, description="How many seconds a job of a type may take, as in scan=7200; without: as long as it needs."
+    )
+    retention_days: float = Field(
+        30.0, gt=0, description="How long jobs that have ended, their ledgers and idempotency keys are kept."
+    )
+    maintenance_schedule: str = Field(
+        "30 3 * * *",
+        description="When the daily maintenance runs, as a cron line in this machine's time; empty: never.",
+    )
+    max_event_streams: int = Field(500, ge=1, description="Event streams (text/event-stream) that may be open at once.")
     max_loss_fraction: float = Field(
         0.5, ge=0, le=1, description="A scan that would lose a larger part of a library stops and asks."
     )
@@ -69,6 +93,32 @@ class Settings(BaseSettings):
     @classmethod
     def _resolve_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(Path(os.path.realpath(path.expanduser())) for path in value)
+
+    @field_validator("worker_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @field_validator("job_limits", "job_timeouts", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        wrong = [name for name, equals, _ in pairs if not equals]
+        if wrong:
+            msg = f"{wrong[0]!r} has no number; write it as in scan=1"
+            raise ValueError(msg)
+        return {name.strip(): number.strip() for name, _, number in pairs}
+
+    @field_validator("job_limits", "job_timeouts")
+    @classmethod
+    def _positive(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, number in value.items():
+            if number <= 0:
+                msg = f"{name}={number} must be more than 0"
+                raise ValueError(msg)
+        return value
 
     @field_validator("allowed_hosts", "video_extensions", mode="before")
     @classmethod
@@ -117,9 +167,15 @@ def as_environment(settings: Settings) -> dict[str, str]:
     values: dict[str, str] = {}
     for name in Settings.model_fields:
         value = getattr(settings, name)
-        if name == "media_roots":
+        if value is None:
+            continue
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif name in ("media_roots", "worker_roots"):
             value = os.pathsep.join(str(path) for path in value)
         elif isinstance(value, tuple):
             value = ",".join(value)
+        elif isinstance(value, dict):
+            value = ",".join(f"{key}={number}" for key, number in value.items())
         values["STOAT_" + name.upper()] = str(value)
     return values

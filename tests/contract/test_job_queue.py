@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from stoat_ferret.errors import InvalidCursorError, JobNotFoundError
-from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, open_stage
 
 pytestmark = pytest.mark.anyio
 
+NO_SCANS = Wanted(without_types=frozenset({"scan"}))
 COMPLETE = JobOutcome(status=JobStatus.COMPLETE, result={"answer": 42})
 
 
@@ -230,7 +231,7 @@ class TestWaiting:
 
     async def test_new_work_wakes(self, queue: AsyncJobQueue) -> None:
         """But not work of a type that is left alone."""
-        waiting = asyncio.create_task(queue.wait_for_work(60, without_types=["scan"]))
+        waiting = asyncio.create_task(queue.wait_for_work(60, NO_SCANS))
         await submit(queue, job_type="scan")
         await asyncio.sleep(0.05)
         assert not waiting.done()
@@ -276,10 +277,10 @@ class TestClaiming:
         """For a slot that is kept free for small jobs."""
         await submit(queue, priority=9)
         small = await submit(queue, job_type="thumbnail")
-        found = await queue.claim("worker", without_types={"scan"})
+        found = await queue.claim("worker", NO_SCANS)
         assert found is not None
         assert found.job.id == small.id
-        assert await queue.claim("worker", without_types={"scan"}) is None
+        assert await queue.claim("worker", NO_SCANS) is None
 
     async def test_one_job_of_an_exclusive_key_runs(self, queue: AsyncJobQueue) -> None:
         """The others are passed over and do not hold up what is behind them."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
-from stoat_ferret.jobs.model import Claim, JobOutcome, JobRequest, JobStatus, Progress
+from stoat_ferret.jobs.model import Claim, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from tests.contract.job_queues import LEASE_SECONDS, Clock, open_stage
 
 LEASE_US = int(LEASE_SECONDS * 1_000_000)
@@ -84,7 +84,7 @@ class QueueStates(RuleBasedStateMachine):
 
     @rule(without=st.sampled_from([(), ("scan",)]))
     def claim(self, without: tuple[str, ...]) -> None:
-        claim = self.runner.run(self.queue.claim("worker", without_types=without))
+        claim = self.runner.run(self.queue.claim("worker", Wanted(without_types=frozenset(without))))
         for job in self._running():
             if job.lease <= self.clock.now:
                 job.hand_back()

@@ -80,3 +80,27 @@ def test_another_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
     assert load_settings() == settings
     assert as_environment(load_settings()) == as_environment(settings)
+
+
+def test_numbers_for_job_types_are_read_and_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pairs; what is no pair, or not more than nothing, is refused with the variable's name."""
+    monkeypatch.setenv("STOAT_JOB_LIMITS", "scan=1, probe=8")
+    monkeypatch.setenv("STOAT_JOB_TIMEOUTS", "scan=7200")
+    settings = load_settings()
+    assert settings.job_limits == {"scan": 1, "probe": 8}
+    assert settings.job_timeouts == {"scan": 7200.0}
+    passed = as_environment(settings)
+    assert (passed["STOAT_JOB_LIMITS"], passed["STOAT_JOB_TIMEOUTS"]) == ("scan=1,probe=8", "scan=7200.0")
+    for wrong in ("scan", "scan=0", "scan=many"):
+        monkeypatch.setenv("STOAT_JOB_LIMITS", wrong)
+        with pytest.raises(ConfigurationError, match="STOAT_JOB_LIMITS"):
+            load_settings()
+
+
+def test_a_database_password_is_handed_on_but_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in a log nor in a message."""
+    address = "postgresql+psycopg://me:secret@host/name"
+    monkeypatch.setenv("STOAT_DATABASE_URL", address)
+    settings = load_settings()
+    assert "secret" not in repr(settings)
+    assert as_environment(settings)["STOAT_DATABASE_URL"] == address

@@ -23,6 +23,8 @@ STATUSES: tuple[tuple[type[errors.StoatError], int], ...] = (
     (errors.NotSupportedError, 400),
     (errors.NotFoundError, 404),
     (errors.ConflictError, 409),
+    (errors.IdempotencyKeyReusedError, 422),
+    (errors.TooManyStreamsError, 503),
     (errors.MediaError, 503),
     (errors.StorageFullError, 507),
     (errors.StorageError, 503),

@@ -5,6 +5,7 @@ from enum import IntEnum
 from stoat_ferret.errors import (
     ConfigurationError,
     ConflictError,
+    IdempotencyKeyReusedError,
     InvalidQueryError,
     NotFoundError,
     NotSupportedError,
@@ -46,6 +47,7 @@ STATUSES: tuple[tuple[type[StoatError], ExitStatus], ...] = (
     (PathError, ExitStatus.NOT_FOUND),
     (NotFoundError, ExitStatus.NOT_FOUND),
     (ConflictError, ExitStatus.CONFLICT),
+    (IdempotencyKeyReusedError, ExitStatus.CONFLICT),
     (InvalidQueryError, ExitStatus.USAGE),
     (NotSupportedError, ExitStatus.USAGE),
     (StoatError, ExitStatus.FAILED),

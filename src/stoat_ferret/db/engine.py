@@ -1,10 +1,11 @@
 """Connections to the databases, and the two ways to use one: `read()` and `write()`.
 
-A `write()` holds the database's one write lock from its start, in SQLite and in Postgres alike: whatever is decided from
+A `write()` holds the one write lock from its start, in SQLite and in Postgres alike: whatever is decided from
 what was read stays true until it is committed, and numbers that are counted up follow the order of commits.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import StaticPool
 
 from stoat_ferret.errors import (
     ConfigurationError,
@@ -104,7 +106,38 @@ def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
         max_overflow=32,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
     )
+    _set_up_sqlite(engine)
+    return Database(engine, str(path))
 
+
+class _OneAtATime(Database):
+    """A database with a single connection: threads take turns."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        super().__init__(engine, name)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._turn, super().read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        with self._turn, super().write(durable=durable) as connection:
+            yield connection
+
+
+def open_sqlite_in_memory() -> Database:
+    """Open an SQLite database that is gone once it is closed, for tests."""
+    engine = create_engine(
+        "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None}
+    )
+    _set_up_sqlite(engine)
+    return _OneAtATime(engine, "in memory")
+
+
+def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in (
@@ -126,8 +159,6 @@ def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
         # FULL: a committed job survives a power cut; results are batched, so the extra fsync is paid rarely.
         connection.exec_driver_sql(f"PRAGMA synchronous={durability}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return Database(engine, str(path))
 
 
 def postgres_url(text: str) -> URL:
@@ -162,6 +193,7 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "stoat-ferret",
+            "client_encoding": "utf8",  # whatever the environment says
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             # A server that vanished without a word is given up within half a minute.
             "keepalives_idle": 10,

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,6 +27,23 @@ NEARLY_DONE = 0.999
 
 class JobCancelled(Exception):  # noqa: N818 - not an error: the handler did as it was told
     """The handler was told to end and did."""
+
+
+class JobWaits(Exception):  # noqa: N818 - likewise
+    """The handler has parted off what is left to do, and goes on, with this checkpoint, once those parts have ended."""
+
+    def __init__(self, checkpoint: dict[str, Any]) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A run's right to write, in a form that can be handed to the jobs that do parts of it."""
+
+    job_id: str
+    attempt: int
+    token: str
 
 
 class Pace:
@@ -64,6 +82,8 @@ class JobContext:
     ) -> None:
         self.job_id = claim.job.id
         self.attempt = claim.job.attempt
+        self.checkpoint = claim.job.checkpoint
+        """What this job left for itself when it began to wait for its parts; None unless it goes on after that."""
         self._claim = claim
         self._catalogue = catalogue
         self._lock = threading.Lock()
@@ -102,9 +122,17 @@ class JobContext:
         if self.cancelled:
             raise JobCancelled
 
+    @property
+    def fence(self) -> Fence:
+        """This run's right to write."""
+        return Fence(self.job_id, self.attempt, self._claim.token)
+
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, also: Fence | None = None) -> Iterator[Connection]:
         """Give a write transaction on the catalogue in which this run's token was checked.
+
+        Args:
+            also: the right of the job that this one is a part of, which is checked too.
 
         Raises:
             FencedError: another worker has the job, or this run is over; nothing was written.
@@ -117,7 +145,8 @@ class JobContext:
             if self.lost:
                 raise FencedError
             try:
-                pass_fence(connection, self._claim)
+                for fence in (self.fence, also) if also is not None else (self.fence,):
+                    pass_fence(connection, fence.job_id, fence.attempt, fence.token)
             except FencedError:
                 self.lose()
                 raise

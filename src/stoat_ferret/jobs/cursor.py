@@ -5,18 +5,18 @@ from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.jobs.model import JobStatus
 
 
-def encode_cursor(last_id: str, status: JobStatus | None, job_type: str | None) -> str:
+def encode_cursor(last_id: str, status: JobStatus | None, job_type: str | None, parent_id: str | None = None) -> str:
     """Give the cursor that continues after the job with this id."""
-    return cursors.encode(["jobs", status, job_type], [last_id])
+    return cursors.encode(["jobs", status, job_type, parent_id], [last_id])
 
 
-def decode_cursor(cursor: str, status: JobStatus | None, job_type: str | None) -> str:
+def decode_cursor(cursor: str, status: JobStatus | None, job_type: str | None, parent_id: str | None = None) -> str:
     """Give the id to continue after.
 
     Raises:
         InvalidCursorError: it is not a cursor, or belongs to another list.
     """
-    match cursors.decode(cursor, ["jobs", status, job_type]):
+    match cursors.decode(cursor, ["jobs", status, job_type, parent_id]):
         case [str(last_id)] if last_id.isascii():
             return last_id
     raise InvalidCursorError

@@ -23,8 +23,9 @@ from stoat_ferret.errors import (
     StorageBusyError,
     StorageError,
     StorageFullError,
+    StorageUnreachableError,
 )
-from stoat_ferret.jobs.context import JobCancelled, JobContext
+from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.fence import raise_fence, shut_fence
 from stoat_ferret.jobs.model import Claim, Job, JobHandler, JobOutcome, JobStatus
 
@@ -37,6 +38,11 @@ RETRY_SECONDS = 0.25
 """Pause before a database that could not be used is tried again."""
 TIMEOUT_GRACE_SECONDS = 1.0
 """What a handler whose time is over gets to end by itself."""
+
+PASSING = (StorageBusyError, StorageUnreachableError)
+"""What a run stumbles over through no fault of its own: its job is handed back, not failed."""
+HAND_BACK_SECONDS = 1.0
+"""How long a job that was handed back so rests."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -53,8 +59,9 @@ async def execute(
 ) -> Job | None:
     """Run a claimed job to its end and give its record.
 
-    None when the job is not at its end: another worker has it, or it was handed back because `stopping` was set while
-    it ran. A `handler` of None means that nobody does jobs of this type.
+    None when the job is not at its end: another worker has it, it waits for its parts, or it was handed back because
+    `stopping` was set while it ran or the catalogue could not be reached. A `handler` of None means that nobody does
+    jobs of this type.
     """
     run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event())
     with structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt):
@@ -85,13 +92,22 @@ class _Run:
         self.context = JobContext(claim, catalogue)
         self.cancel_requested = False
         self.timed_out = False
+        self.stumbled = False
+        if claim.job.cancel_requested:  # asked for while it waited for its parts
+            self.cancel_requested = True
+            self.context.end()
 
     async def to_end(self, handler: JobHandler | None) -> Job | None:
         beside = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._look_after())]
         try:
             outcome = await self._outcome(handler)
+            while isinstance(outcome, JobWaits):
+                if await self._waits(outcome.checkpoint):
+                    return None
+                outcome = await self._outcome(handler)
             if outcome is None:
-                await _stubbornly(lambda: self.queue.release(self.claim))
+                rest = HAND_BACK_SECONDS if self.stumbled else 0.0
+                await _stubbornly(lambda: self.queue.release(self.claim, after_seconds=rest))
                 return None
             await self._pass_on_progress()
             return await _stubbornly(lambda: self.queue.finish(self.claim, outcome))
@@ -102,7 +118,15 @@ class _Run:
                 if isinstance(ended, Exception):
                     log.error("a job was not looked after to its end", exc_info=ended)
 
-    async def _outcome(self, handler: JobHandler | None) -> JobOutcome | None:
+    async def _waits(self, checkpoint: dict[str, Any]) -> bool:
+        """Let the job wait for its parts; False where none is left, so that the handler goes on at once."""
+        await self._pass_on_progress()
+        if await _stubbornly(lambda: self.queue.await_parts(self.claim, checkpoint)):
+            return True
+        self.context.checkpoint = checkpoint
+        return False
+
+    async def _outcome(self, handler: JobHandler | None) -> JobOutcome | JobWaits | None:
         """Run the handler; None means that the job is to be handed back."""
         if self.stopping.is_set():
             return None
@@ -111,15 +135,21 @@ class _Run:
             return _failed(sentence, "UNKNOWN_JOB_TYPE")
         try:
             await _stubbornly(
-                lambda: self._change_fence(raise_fence), on=StorageBusyError, unless=self.context.raise_if_cancelled
+                lambda: self._change_fence(raise_fence), on=PASSING, unless=self.context.raise_if_cancelled
             )
             result = await self._within_time(handler)
             json.dumps(result, allow_nan=False)
             return JobOutcome(status=JobStatus.COMPLETE, result=result)
+        except JobWaits as waits:
+            return waits
         except JobCancelled:
             return self._told_to_end()
         except FencedError:
             raise
+        except PASSING as error:
+            log.warning("database not within reach; handing the job back", error=error.message)
+            self.stumbled = True
+            return None
         except Exception as error:  # noqa: BLE001 - the worker's border: whatever a handler raises, the worker goes on
             return _failure(error, self.context.partial_result)
 
@@ -198,14 +228,15 @@ class _Run:
             await asyncio.to_thread(self._write, self.catalogue, change)
 
     def _write(self, catalogue: Database, change: Callable[[Connection, Claim], None]) -> None:
-        with catalogue.write() as connection:
+        # Not durable: a power cut ends every process that a fence could keep out.
+        with catalogue.write(durable=False) as connection:
             change(connection, self.claim)
 
 
 async def _stubbornly(
     call: Callable[[], Awaitable[T]],
     *,
-    on: type[StorageError] = StorageError,
+    on: type[StorageError] | tuple[type[StorageError], ...] = StorageError,
     unless: Callable[[], None] = lambda: None,
 ) -> T:
     """Try again for as long as the database cannot be used: the lease decides when it has been too long."""

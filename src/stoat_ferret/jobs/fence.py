@@ -1,8 +1,11 @@
 """The fence in the catalogue: a copy of who may write for a job, checked by every batch in its own transaction.
 
-Job records and catalogue are two databases, so no transaction spans both. Each run therefore brings its attempt and
-token here before it starts; a later attempt overwrites an earlier one, never the other way round, and whoever finds
-another token than its own may not write.
+Job records and catalogue are two databases (on Postgres two schemas), so no transaction spans both. Each run therefore
+brings its attempt and token here before it starts; a later attempt overwrites an earlier one, never the other way
+round, and whoever finds another token than its own may not write.
+
+A claim of the same attempt overwrites too. There is one when a job goes on after waiting for its parts, and when a
+power cut undid a claim that was not yet on disk; in both cases the process that held the earlier token is past writing.
 """
 
 from sqlalchemy import Connection, select, update
@@ -26,7 +29,7 @@ def raise_fence(connection: Connection, claim: Claim) -> None:
         statement.on_conflict_do_update(
             index_elements=[job_claims.c.job_id],
             set_={"attempt": new.attempt, "token": new.token, "batches": 0},
-            where=new.attempt > job_claims.c.attempt,
+            where=new.attempt >= job_claims.c.attempt,
         )
     )
     token = connection.execute(select(job_claims.c.token).where(job_claims.c.job_id == claim.job.id)).scalar_one()
@@ -34,17 +37,13 @@ def raise_fence(connection: Connection, claim: Claim) -> None:
         raise FencedError
 
 
-def pass_fence(connection: Connection, claim: Claim) -> None:
-    """Check that the claim may write, and count this transaction as one in which it did.
+def pass_fence(connection: Connection, job_id: str, attempt: int, token: str) -> None:
+    """Check that a run may write, and count this transaction as one in which it did.
 
     Raises:
         FencedError: it may not.
     """
-    mine = (
-        job_claims.c.job_id == claim.job.id,
-        job_claims.c.attempt == claim.job.attempt,
-        job_claims.c.token == claim.token,
-    )
+    mine = (job_claims.c.job_id == job_id, job_claims.c.attempt == attempt, job_claims.c.token == token)
     counted = connection.execute(update(job_claims).where(*mine).values(batches=job_claims.c.batches + 1))
     if counted.rowcount != 1:
         raise FencedError

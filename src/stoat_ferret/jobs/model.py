@@ -43,10 +43,27 @@ class JobRequest:
     """Not before this moment, in microseconds since 1970 UTC."""
     timeout_seconds: float | None = None
     retry_of: str | None = None
+    place: str | None = None
+    """A folder that a worker must reach to run it; None: any worker will do."""
+    parent_id: str | None = None
+    """The job that this one is a part of; it ends with it."""
 
     def __post_init__(self) -> None:
+        # Also where a key is given: what is no JSON is refused here, with a TypeError, and not by a database.
+        payload = json.dumps(self.payload, sort_keys=True)
         if not self.key:
-            object.__setattr__(self, "key", json.dumps(self.payload, sort_keys=True))
+            object.__setattr__(self, "key", payload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnceKey:
+    """What makes a submit that is sent twice be done once (the HTTP header `Idempotency-Key`)."""
+
+    scope: str
+    """Whose key it is: caller and route."""
+    key: str
+    fingerprint: str
+    """Of all that was sent under the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +90,13 @@ class Job:
     error_code: str | None = None
     cancel_requested: bool = False
     retry_of: str | None = None
+    place: str | None = None
+    parent_id: str | None = None
+    checkpoint: dict[str, Any] | None = None
+    """What it left for itself when it began to wait for its parts; set only while it waits and when it goes on."""
+    worker_id: str | None = None
+    """Who runs it now."""
+    run_after: int | None = None
     started_at: int | None = None
     finished_at: int | None = None
 
@@ -84,6 +108,8 @@ class Submission:
     job: Job
     joined: bool
     """True where an equal pending job was there already and no new one was made."""
+    replayed: bool = False
+    """True where the same submit was made before, under the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +128,8 @@ class Claim:
     job: Job
     token: str
     """The fencing token: every write of this run carries it."""
+    engine_id: int | None = None
+    """The engine's own job that brought it, where the engine has such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +141,55 @@ class WorkerRecord:
     pid: int
     started_at: int
     seen_at: int
+    version: str | None = None
+    slots: int | None = None
+    """Jobs that it runs at once."""
+    places: tuple[str, ...] | None = None
+    """Folders that it reaches; None: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProfile:
+    """What a worker says of itself."""
+
+    version: str | None = None
+    slots: int | None = None
+    places: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which jobs a worker's slot takes."""
+
+    without_types: frozenset[str] = frozenset()
+    reaches: Callable[[str], bool] | None = None
+    """Tells whether it can run jobs of a place; None: of every place."""
+
+
+ANYTHING = Wanted()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When something is submitted by itself. Times are microseconds since 1970 UTC."""
+
+    name: str
+    cron: str
+    next_at: int
+    last_at: int | None = None
+    last_job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """The queue in numbers."""
+
+    jobs: dict[tuple[str, str], int]
+    """By type and status."""
+    oldest_ready_at: dict[str, int]
+    """By type: since when the first job that could run has waited, in microseconds since 1970 UTC."""
+    counters: dict[str, float]
+    """Numbers that only grow, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

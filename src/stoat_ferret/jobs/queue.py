@@ -4,11 +4,12 @@ A client submits, reads, waits and cancels. A worker claims, renews, reports and
 claim, and is refused with `FencedError` once another worker has taken the job over.
 """
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from stoat_ferret.jobs.memory import InMemoryJobQueue
 from stoat_ferret.jobs.model import (
+    ANYTHING,
     Claim,
     Job,
     JobHandler,
@@ -16,8 +17,13 @@ from stoat_ferret.jobs.model import (
     JobPage,
     JobRequest,
     JobStatus,
+    OnceKey,
     Progress,
+    Schedule,
+    Statistics,
     Submission,
+    Wanted,
+    WorkerProfile,
     WorkerRecord,
 )
 
@@ -27,8 +33,22 @@ __all__ = ["AsyncJobQueue", "InMemoryJobQueue", "Job", "JobHandler", "JobRequest
 class AsyncJobQueue(Protocol):
     """Durable jobs: a submit that returned is kept, a job runs at least once, its effects happen exactly once."""
 
-    async def submit(self, request: JobRequest) -> Submission:
-        """Record a job, or join an equal one that is still pending."""
+    # Clients
+
+    async def submit(self, request: JobRequest, once: OnceKey | None = None) -> Submission:
+        """Record a job, or join an equal one that is still pending; with `once`, give what came of it the first time.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        ...
+
+    async def recall(self, once: OnceKey) -> Job | None:
+        """Give the job that came of an earlier submit under this key, if there was one.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
         ...
 
     async def get(self, job_id: str) -> Job:
@@ -44,10 +64,11 @@ class AsyncJobQueue(Protocol):
         *,
         status: JobStatus | None = None,
         job_type: str | None = None,
+        parent_id: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> JobPage:
-        """Give jobs, newest first.
+        """Give jobs, newest first: those that are no parts of others, or, with `parent_id`, the parts of that one.
 
         Raises:
             InvalidCursorError: the cursor is not one that this queue gave.
@@ -62,6 +83,17 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
+    async def changed_since(self, revision: int, *, limit: int = 200, timeout_seconds: float = 0.0) -> tuple[Job, ...]:
+        """Give jobs that changed after a revision, as they stand, in the order of their last changes.
+
+        Waits until there is one, or the time is over.
+        """
+        ...
+
+    async def last_revision(self) -> int:
+        """Give the revision of the last change of any job; 0 before the first."""
+        ...
+
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job's end: a pending one ends at once, a running one as soon as its handler looks.
 
@@ -71,7 +103,28 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
-    async def claim(self, worker_id: str, *, without_types: Collection[str] = ()) -> Claim | None:
+    async def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
+        """Do again what a job did not complete: a new job, or an equal one that is pending already.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobNotRetryableError: it is not over, was completed, or is a part of another one.
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        ...
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a job that has ended, and its parts.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobNotFinishedError: it, or what it is a part of, has not ended yet.
+        """
+        ...
+
+    # Workers
+
+    async def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         """Take the next job that may run: by priority, then age. None when there is none.
 
         Jobs whose lease has ended go back to the queue first, or to their end where that was asked for meanwhile.
@@ -94,27 +147,43 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
-    async def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
-        """End the job.
+    async def report_for(self, job_id: str, attempt: int, fraction: float | None, progress: Progress) -> bool:
+        """Record the progress of a job that waits for its parts, as one of them knows it; False where it does not."""
+        ...
+
+    async def await_parts(self, claim: Claim, checkpoint: dict[str, Any]) -> bool:
+        """Let the job wait, on no worker's slot, until its parts have ended; then it is claimed again and goes on.
+
+        False where no part is left to wait for, or its end was asked for: then nothing is changed.
 
         Raises:
             FencedError: the job is no longer this worker's.
         """
         ...
 
-    async def release(self, claim: Claim) -> None:
+    async def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
+        """End the job, and what is left of its parts.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        ...
+
+    async def release(self, claim: Claim, *, after_seconds: float = 0.0) -> None:
         """Hand the job back unfinished: it is pending again, or cancelled where that was asked for.
 
+        It is not claimed again before `after_seconds` have passed.
+
         Raises:
             FencedError: the job is no longer this worker's.
         """
         ...
 
-    async def wait_for_work(self, timeout_seconds: float, *, without_types: Collection[str] = ()) -> None:
+    async def wait_for_work(self, timeout_seconds: float, wanted: Wanted = ANYTHING) -> None:
         """Return when there is something to claim, at once if there is already, at the latest when the time is over."""
         ...
 
-    async def heartbeat(self, worker_id: str) -> None:
+    async def heartbeat(self, worker_id: str, profile: WorkerProfile | None = None) -> None:
         """Say that the worker, in this process, is alive; the first time makes it known."""
         ...
 
@@ -128,4 +197,43 @@ class AsyncJobQueue(Protocol):
 
     async def recover(self) -> int:
         """Hand back at once the jobs of workers on this machine whose processes are gone; give their number."""
+        ...
+
+    async def sweep(self) -> None:
+        """Put right what nobody else would notice; every worker calls it about once a second."""
+        ...
+
+    # Upkeep
+
+    async def fire(self, name: str, cron: str, next_after: Callable[[int], int], request: JobRequest) -> Job | None:
+        """Submit a scheduled job if it is due, once however many ask; gives it, or None.
+
+        A new schedule, or one whose cron line has changed, is first due at the next moment of the line. One that was
+        due while nobody asked is due now, once. `next_after` gives the line's first moment after another, both in
+        microseconds since 1970 UTC.
+        """
+        ...
+
+    async def schedules(self) -> tuple[Schedule, ...]:
+        """Give all schedules by name."""
+        ...
+
+    async def unschedule(self, names: frozenset[str]) -> None:
+        """Forget schedules."""
+        ...
+
+    async def trim(self, before: int, limit: int) -> tuple[str, ...]:
+        """Forget some jobs that ended before a moment (microseconds since 1970 UTC); gives their ids, () at the end."""
+        ...
+
+    async def known_ids(self, job_ids: frozenset[str]) -> frozenset[str]:
+        """Give those of some ids that jobs have."""
+        ...
+
+    async def count(self, numbers: Mapping[str, float]) -> None:
+        """Add to counters."""
+        ...
+
+    async def statistics(self) -> Statistics:
+        """Give the queue in numbers."""
         ...

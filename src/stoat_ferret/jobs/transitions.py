@@ -3,9 +3,10 @@
 Every queue moves its records by these, so that a job means the same in memory and in a database.
 
     (new) ──► pending ──claimed──► running ──finished──► complete, failed, timeout, cancelled
-                 ▲  │                 │ │
+                 ▲  │                 │ │ │
                  │  └─cancelled─► cancelled (at once)
-                 └──────handed_back───┘ └─struck─► pending, or failed at the third strike
+                 ├──────handed_back───┘ │ └─struck─► pending, or failed at the third strike
+                 └─woken── waiting for its parts, without a lease ◄──waiting──┘
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ Row = Mapping[str, Any]
 Changes = dict[str, Any]
 
 MAX_STRIKES = 3
-NOBODY: Changes = {"token": None, "worker_id": None, "lease_expires_at": None}
+NOBODY: Changes = {"token": None, "worker_id": None, "lease_expires_at": None, "engine_id": None}
 
 
 def new_row(request: JobRequest, *, job_id: str, now: int) -> Changes:
@@ -38,8 +39,31 @@ def new_row(request: JobRequest, *, job_id: str, now: int) -> Changes:
         "strikes": 0,
         "cancel_requested": False,
         "retry_of": request.retry_of,
+        "place": None if request.place is None else stored_text(request.place),
+        "parent_id": request.parent_id,
+        "resumes": False,
         "created_at": now,
     }
+
+
+def request_again(row: Row) -> JobRequest:
+    """Ask for the same as a job that has ended."""
+    key = row["key"].removesuffix(own_suffix(row["id"]))
+    return JobRequest(
+        type=row["type"],
+        payload=row["payload"],
+        key=key,
+        exclusive_key=row["exclusive_key"],
+        priority=row["priority"],
+        timeout_seconds=row["timeout_seconds"],
+        retry_of=row["id"],
+        place=row["place"],
+    )
+
+
+def own_suffix(job_id: str) -> str:
+    """Give what makes a key a job's own."""
+    return f"#{job_id}"
 
 
 def joined(row: Row, request: JobRequest) -> Changes:
@@ -52,21 +76,46 @@ def joined(row: Row, request: JobRequest) -> Changes:
     return changes
 
 
-def claimed(row: Row, *, worker_id: str, token: str, now: int, lease_expires_at: int) -> Changes:
-    """Give a pending job to a worker."""
-    return {
+def claimed(
+    row: Row, *, worker_id: str, token: str, now: int, lease_expires_at: int, engine_id: int | None = None
+) -> Changes:
+    """Give a pending job to a worker: for a new attempt, or to go on with the one that waited for the job's parts."""
+    lease: Changes = {
         "status": JobStatus.RUNNING.value,
-        "attempt": row["attempt"] + 1,
         "token": token,
         "worker_id": worker_id,
         "lease_expires_at": lease_expires_at,
+        "engine_id": engine_id,
+        "resumes": False,
+    }
+    if row["resumes"]:
+        return lease
+    return {
+        **lease,
+        "attempt": row["attempt"] + 1,
+        "checkpoint": None,
         "progress": None,
         "progress_detail": None,
         "started_at": now,
     }
 
 
-def handed_back(row: Row, *, now: int) -> Changes:
+def waiting(checkpoint: dict[str, Any]) -> Changes:
+    """Let a running job wait for its parts, on no worker's slot: it runs, and nobody's lease can end."""
+    return {**NOBODY, "checkpoint": checkpoint}
+
+
+def woken(row: Row) -> Changes:
+    """Let a job that waited for its parts go on, on the next free slot."""
+    return {**NOBODY, "status": JobStatus.PENDING.value, "key": _own_key(row), "resumes": True}
+
+
+def waits(row: Row) -> bool:
+    """Tell whether a job waits for its parts."""
+    return row["status"] == JobStatus.RUNNING.value and row["lease_expires_at"] is None
+
+
+def handed_back(row: Row, *, now: int, run_after: int | None = None) -> Changes:
     """Take a job from its worker: it waits again, or is at its end where that was asked for.
 
     Its key becomes its own. Nobody joins a job that has begun, since what it did before may lie behind what is asked
@@ -74,15 +123,23 @@ def handed_back(row: Row, *, now: int) -> Changes:
     """
     if row["cancel_requested"]:
         return finished(row, JobOutcome(status=JobStatus.CANCELLED), now=now)
-    key = row["key"] if row["key"].endswith(row["id"]) else f"{row['key']}#{row['id']}"
     return {
         **NOBODY,
         "status": JobStatus.PENDING.value,
-        "key": key,
+        "key": _own_key(row),
+        "resumes": False,
+        "checkpoint": None,
+        "run_after": run_after,
         "progress": None,
         "progress_detail": None,
         "started_at": None,
     }
+
+
+def _own_key(row: Row) -> str:
+    suffix = own_suffix(row["id"])
+    key: str = row["key"]
+    return key if key.endswith(suffix) else key + suffix
 
 
 def struck(row: Row, *, now: int) -> Changes:
@@ -110,9 +167,10 @@ def cancelled(row: Row, *, now: int) -> Changes:
         raise JobAlreadyFinishedError(msg)
     if row["cancel_requested"]:
         return {}
-    if status is JobStatus.PENDING:
+    if status is JobStatus.PENDING and not row["resumes"]:
         return {"cancel_requested": True, **finished(row, JobOutcome(status=JobStatus.CANCELLED), now=now)}
-    return {"cancel_requested": True}
+    # Nobody runs one that waits for its parts; a worker takes it up to end it in good order.
+    return {"cancel_requested": True, **(woken(row) if waits(row) else {})}
 
 
 def reported(row: Row, fraction: float | None, progress: Progress) -> Changes:
@@ -137,6 +195,8 @@ def finished(row: Row, outcome: JobOutcome, *, now: int) -> Changes:
         "result": outcome.result,
         "error": None if outcome.error is None else stored_text(outcome.error),
         "error_code": outcome.error_code,
+        "resumes": False,
+        "checkpoint": None,
         "finished_at": now,
     }
 
@@ -161,6 +221,11 @@ def as_job(row: Row) -> Job:
         error_code=row["error_code"],
         cancel_requested=bool(row["cancel_requested"]),
         retry_of=row["retry_of"],
+        place=row["place"],
+        parent_id=row["parent_id"],
+        checkpoint=row["checkpoint"],
+        worker_id=row["worker_id"],
+        run_after=row["run_after"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )

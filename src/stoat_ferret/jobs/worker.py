@@ -1,7 +1,7 @@
 """The worker's loop: claim, run, again, in a few slots; and hand back what is not done when it has to stop."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -10,11 +10,13 @@ from uuid_utils.compat import uuid7
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import StorageError
 from stoat_ferret.jobs.execution import execute
-from stoat_ferret.jobs.model import Claim, JobHandler
+from stoat_ferret.jobs.model import Claim, JobHandler, Wanted, WorkerProfile
 from stoat_ferret.jobs.queue import AsyncJobQueue
 
 IDLE_SECONDS = 30.0
 """How long a slot waits for work before it looks again by itself."""
+SWEEP_SECONDS = 1.0
+"""How often it is looked for what nobody else would notice."""
 RETRY_SECONDS = 0.5
 """Pause before a database that could not be used is tried again."""
 
@@ -25,7 +27,8 @@ class Worker:
     """Runs the queue's jobs, `slots` at once; the first slot leaves `long_types` alone, so that small jobs always run.
 
     `renew_seconds` is how often a lease is renewed, well below its length. `stop_seconds` is what running handlers get
-    to end once the worker has to.
+    to end once the worker has to. `reaches` tells whether a job of a place can be run here; `version` and `places` are
+    what others are told of this worker.
     """
 
     def __init__(
@@ -38,13 +41,19 @@ class Worker:
         long_types: Collection[str],
         renew_seconds: float,
         stop_seconds: float = 5.0,
+        version: str | None = None,
+        places: Collection[str] | None = None,
+        reaches: Callable[[str], bool] | None = None,
     ) -> None:
         self.id = str(uuid7())
         self._queue = queue
         self._handlers = handlers
         self._catalogue = catalogue
         # A single slot has to take everything, or some jobs would never run.
-        self._without_types = [tuple(long_types) if slots > 1 else (), *[()] * (slots - 1)]
+        short_only = Wanted(without_types=frozenset(long_types if slots > 1 else ()), reaches=reaches)
+        self._slots = [short_only, *[Wanted(reaches=reaches)] * (slots - 1)]
+        declared = None if places is None else tuple(places)
+        self._profile = WorkerProfile(version=version, slots=slots, places=declared)
         self._renew_seconds = renew_seconds
         self._stop_seconds = stop_seconds
 
@@ -55,19 +64,19 @@ class Worker:
         which the caller should see to, since a thread of that handler may still run.
         """
         await self._queue.recover()
-        await self._queue.heartbeat(self.id)
-        log.info("worker started", worker_id=self.id, slots=len(self._without_types))
-        slots = {asyncio.create_task(self._work(types, stop)) for types in self._without_types}
-        beat = asyncio.create_task(self._beat())
+        await self._queue.heartbeat(self.id, self._profile)
+        log.info("worker started", worker_id=self.id, slots=len(self._slots))
+        slots = {asyncio.create_task(self._work(wanted, stop)) for wanted in self._slots}
+        beside = {asyncio.create_task(self._beat()), asyncio.create_task(self._sweep())}
         told = asyncio.create_task(_wait(stop))
         try:
-            # Slots and beat end by themselves only through a mistake in this program; then all end, and run() raises.
-            await asyncio.wait({*slots, beat, told}, return_when=asyncio.FIRST_COMPLETED)
+            # All of them end by themselves only through a mistake in this program; then all end, and run() raises.
+            await asyncio.wait({*slots, *beside, told}, return_when=asyncio.FIRST_COMPLETED)
             stop.set()
             _, late = await asyncio.wait(slots, timeout=self._stop_seconds)
         finally:
-            await _end({*slots, beat, told})
-        for task in {*slots, beat}:
+            await _end({*slots, *beside, told})
+        for task in slots | beside:
             if not task.cancelled():
                 task.result()
         if late:
@@ -77,12 +86,12 @@ class Worker:
         log.info("worker stopped", worker_id=self.id)
         return True
 
-    async def _work(self, without_types: Collection[str], stop: asyncio.Event) -> None:
+    async def _work(self, wanted: Wanted, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                claim = await self._queue.claim(self.id, without_types=without_types)
+                claim = await self._queue.claim(self.id, wanted)
                 if claim is None:
-                    await _unless(stop, self._queue.wait_for_work(IDLE_SECONDS, without_types=without_types))
+                    await _unless(stop, self._queue.wait_for_work(IDLE_SECONDS, wanted))
                     continue
             except StorageError as error:
                 log.warning("cannot take jobs; trying again", error=error.message)
@@ -104,9 +113,17 @@ class Worker:
         while True:
             await asyncio.sleep(self._renew_seconds)
             try:
-                await self._queue.heartbeat(self.id)
+                await self._queue.heartbeat(self.id, self._profile)
             except StorageError as error:
                 log.warning("cannot say that this worker is alive; trying again", error=error.message)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self._queue.sweep()
+            except StorageError as error:
+                log.warning("cannot look for what was left behind; trying again", error=error.message)
 
 
 async def _wait(stop: asyncio.Event) -> None:

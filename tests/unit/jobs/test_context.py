@@ -227,12 +227,21 @@ class TestTransaction:
         new = make_claim(2, "new")
         with library.write() as connection:
             raise_fence(connection, new)
-            for late in (make_claim(1, "old"), make_claim(2, "impostor")):
-                with pytest.raises(FencedError):
-                    raise_fence(connection, late)
+            with pytest.raises(FencedError):
+                raise_fence(connection, make_claim(1, "old"))
             raise_fence(connection, new)
         with JobContext(new, library).transaction():
             pass
+
+    def test_a_claim_of_the_same_attempt_takes_its_place(self, library: Database) -> None:
+        """After a wait for parts, or a claim that a power cut undid: the earlier one may not write any more."""
+        with library.write() as connection:
+            raise_fence(connection, make_claim(2, "first"))
+            raise_fence(connection, make_claim(2, "second"))
+        with JobContext(make_claim(2, "second"), library).transaction():
+            pass
+        with pytest.raises(FencedError), JobContext(make_claim(2, "first"), library).transaction():
+            pytest.fail("it must not get here")
 
     def test_nothing_is_written_before_the_claim_is_there(self, library: Database) -> None:
         """A run that skips the fence is refused."""

@@ -14,7 +14,10 @@ from stoat_ferret.db.tables import catalogue, job_claims
 from stoat_ferret.errors import JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobRequest, JobStatus
 from stoat_ferret.jobs.processes import ProcessId, is_gone, this_process
-from stoat_ferret.jobs.store import STALE_WORKER_SECONDS, SUSPECT_SECONDS, JobStore, now_us
+from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.jobs.store.records import now_us
+from stoat_ferret.jobs.store.runs import SUSPECT_SECONDS
+from stoat_ferret.jobs.store.workforce import STALE_WORKER_SECONDS
 
 LEASE_SECONDS = 10.0
 NO_PID = 2**22 + 1
@@ -62,7 +65,7 @@ def submit(store: JobStore, name: str = "a", **options: Any) -> Job:
 
 
 def claim(store: JobStore, worker: str = "w") -> Claim:
-    found = store.claim(worker, ())
+    found = store.claim(worker)
     assert found is not None
     return found
 
@@ -94,7 +97,7 @@ class TestRecover:
         employ(store)
         job = submit(store)
         claim(store)
-        assert store.claim("other", ()) is None
+        assert store.claim("other") is None
         assert store.recover() == 1
         again = claim(store, "other")
         assert (again.job.id, again.job.attempt, again.job.strikes) == (job.id, 2, 0)
@@ -248,7 +251,7 @@ class TestWorkerDied:
         new = submit(store, "c").id
         first, second = claim(store), claim(store)
         assert [first.job.id, second.job.id] == [both[0], new]
-        assert store.claim("w", ()) is None
+        assert store.claim("w") is None
         clock.advance(SUSPECT_SECONDS)
         store.renew(first)
         store.renew(second)
@@ -295,8 +298,8 @@ class TestRecords:
         with store.database.write() as connection:
             connection.execute(update(jobs).values(lease_expires_at=None))
         clock.advance(1_000_000)
-        assert not store.has_work(())
-        assert store.claim("w", ()) is None
+        assert not store.has_work()
+        assert store.claim("w") is None
         assert store.get(job.id).status is JobStatus.RUNNING
 
     def test_two_stores_see_the_same(self, store: JobStore) -> None:

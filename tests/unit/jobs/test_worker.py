@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from stoat_ferret.errors import StorageBusyError
 from stoat_ferret.jobs import worker as worker_module
 from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.local import LocalJobQueue
-from stoat_ferret.jobs.model import Claim, Job, JobHandler, JobRequest, JobStatus
+from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobHandler, JobRequest, JobStatus, Wanted, WorkerProfile
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.worker import Worker
 
@@ -30,15 +30,15 @@ class TroubledQueue(LocalJobQueue):
     beats = 0
     broken = False
 
-    async def claim(self, worker_id: str, *, without_types: Collection[str] = ()) -> Claim | None:
+    async def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         if self.broken:
             raise ZeroDivisionError
         if self.busy > 0:
             self.busy -= 1
             raise StorageBusyError
-        return await super().claim(worker_id, without_types=without_types)
+        return await super().claim(worker_id, wanted)
 
-    async def heartbeat(self, worker_id: str) -> None:
+    async def heartbeat(self, worker_id: str, profile: WorkerProfile | None = None) -> None:
         self.beats += 1
         if self.beats == 2:
             raise StorageBusyError
@@ -185,7 +185,7 @@ async def test_the_jobs_of_a_dead_process_are_taken_over_at_the_start(
     dead = await queue.claim("dead")
     assert dead is not None
     queue.store.heartbeat("dead")
-    monkeypatch.setattr("stoat_ferret.jobs.store.is_gone", lambda *_: True)
+    monkeypatch.setattr("stoat_ferret.jobs.store.workforce.is_gone", lambda *_: True)
     async with working(queue, library, {"scan": echo}):
         ended = await queue.wait(scan, 3)
     assert (ended.status, ended.attempt) == (JobStatus.COMPLETE, 2)

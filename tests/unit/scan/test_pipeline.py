@@ -820,8 +820,8 @@ def test_a_cancelled_scan_keeps_what_was_stored(stage: Stage, root: Path, monkey
 
     def cancel_soon(_path: bytes) -> None:
         if len(stage.pool.examined) == 10:
-            row = next(iter(stage.queue._rows.values()))
-            row["cancel_requested"] = True
+            (job,) = stage.queue.store.list(JobStatus.RUNNING, None, None, 50).jobs
+            stage.queue.store.cancel(job.id)
             assert told.wait(10)
 
     stage.pool.before_answer = cancel_soon

@@ -1,0 +1,222 @@
+"""What every call on the job records stands on: each is one short transaction, and each change has a revision.
+
+The lease that a claim gives is on the clock of the machine that holds the database: every process that uses an SQLite
+file runs there, and on Postgres the server is asked.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Connection, Insert, Select, bindparam, insert, literal, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from uuid_utils.compat import uuid7
+
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.job_tables import counters, jobs
+from stoat_ferret.db.reserve import Reserve
+from stoat_ferret.errors import FencedError, JobNotFoundError
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
+from stoat_ferret.jobs.transitions import Changes, Row, as_job, cancelled, finished, new_row, waits, woken
+
+REVISION = "revision"
+CHANGED = "stoat_jobs_changed"
+"""The channel on which Postgres says that some job has changed."""
+
+
+def now_us() -> int:
+    """Give the wall clock in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def is_(status: JobStatus) -> ColumnElement[bool]:
+    """SQL: the job stands so."""
+    return jobs.c.status == status.value
+
+
+# Built once: putting a statement together takes longer than SQLite does to run it.
+INSERT = insert(jobs)
+UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id"))
+BY_ID = select(jobs).where(jobs.c.id == bindparam("job_id"))
+OWN = BY_ID.where(jobs.c.token == bindparam("token"), is_(JobStatus.RUNNING))
+UNFINISHED_PARTS = select(jobs).where(
+    jobs.c.parent_id == bindparam("parent_id"), jobs.c.status.in_([JobStatus.PENDING.value, JobStatus.RUNNING.value])
+)
+DATABASE_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+
+
+URGENCY = {"status", "priority", "run_after"}
+"""The columns of which a change makes a pending job ready, or sooner so."""
+
+
+class Dispatch(Protocol):
+    """The engine's side of a job that becomes ready, where the engine has one."""
+
+    def offer(self, connection: Connection, row: Row) -> None:
+        """Make the engine offer a pending job to a worker, once the transaction is committed."""
+        ...
+
+
+class Records:
+    """The records, and how they are read and changed.
+
+    Args:
+        database: where they are.
+        lease_seconds: how long a claim holds that is not renewed.
+        catalogue: where runs store their effects; it is asked whether a run that died had stored anything.
+        reserve: room on the disk for what must be recorded when it is full.
+        dispatch: told of every job that becomes ready.
+        limits: how many jobs of a type may run at once, over all workers; a type without a number: any number.
+        clock: the time in microseconds, for tests.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lease_seconds: float,
+        catalogue: Database | None = None,
+        reserve: Reserve | None = None,
+        dispatch: Dispatch | None = None,
+        limits: Mapping[str, int] | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self.database = database
+        self.reserve = reserve
+        self.catalogue = catalogue
+        self.lease_seconds = lease_seconds
+        self.limits = dict(limits or {})
+        self._dispatch = dispatch
+        self._lease_us = int(lease_seconds * 1_000_000)
+        self._clock = clock
+        # Threads of one process take turns here; the file's lock would make them sleep and retry.
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def _write(self, *, durable: bool = True) -> Iterator[Connection]:
+        with self._turn, self.database.write(durable=durable) as connection:
+            yield connection
+
+    def _now(self, connection: Connection) -> int:
+        if self._clock is not None:
+            return self._clock()
+        if self.database.is_postgres:
+            return int(connection.exec_driver_sql(DATABASE_CLOCK).scalar_one())
+        return now_us()
+
+    def _add(self, connection: Connection, request: JobRequest) -> Job:
+        new = new_row(request, job_id=str(uuid7()), now=self._now(connection))
+        connection.execute(INSERT, new | {"revision": next_revision(connection)})
+        found = row(connection, new["id"])
+        self._tell(connection, found, new)
+        return as_job(found)
+
+    def _change(self, connection: Connection, present: Row, changes: Changes) -> Job:
+        if not changes:
+            return as_job(present)
+        changes = changes | {"revision": next_revision(connection)}
+        self._set(connection, present, changes)
+        changed = {**present, **changes}
+        self._tell(connection, changed, changes)
+        return as_job(changed)
+
+    @staticmethod
+    def _set(connection: Connection, present: Row, changes: Changes) -> None:
+        # None given as a parameter would be stored in a JSON column as JSON's null.
+        unset = {name: null() for name, value in changes.items() if value is None}
+        given = {name: value for name, value in changes.items() if value is not None}
+        connection.execute(UPDATE.values(**unset) if unset else UPDATE, given | {"job_id": present["id"]})
+
+    def _tell(self, connection: Connection, changed: Row, changes: Changes) -> None:
+        """Tell the engine of a job that is ready now, or more urgently so, and Postgres' listeners of any change."""
+        ready = changed["status"] == JobStatus.PENDING.value
+        if self._dispatch is not None and ready and not changes.keys().isdisjoint(URGENCY):
+            self._dispatch.offer(connection, changed)
+        if self.database.is_postgres:
+            connection.exec_driver_sql(f"NOTIFY {CHANGED}")
+
+    def _end(self, connection: Connection, present: Row, outcome: JobOutcome) -> Job:
+        """End a job; its parts end with it, and if it is the last part of one that waits, that one goes on."""
+        now = self._now(connection)
+        ended = self._change(connection, present, finished(present, outcome, now=now))
+        self._settle(connection, ended, now)
+        return ended
+
+    def _settle(self, connection: Connection, job: Job, now: int) -> None:
+        """Do what follows from a job's end, if it has ended."""
+        if not job.status.terminal:
+            return
+        self._end_parts(connection, job.id, now)
+        if job.parent_id is not None:
+            self._wake(connection, job.parent_id)
+
+    def _end_parts(self, connection: Connection, parent_id: str, now: int) -> None:
+        for part in rows(connection, UNFINISHED_PARTS, parent_id=parent_id):
+            self._change(connection, part, cancelled(part, now=now))
+
+    def _wake(self, connection: Connection, parent_id: str) -> None:
+        for parent in rows(connection, BY_ID, job_id=parent_id):
+            if waits(parent) and not rows(connection, UNFINISHED_PARTS.limit(1), parent_id=parent_id):
+                self._change(connection, parent, woken(parent))
+
+
+def row(connection: Connection, job_id: str) -> Row:
+    """Give a job's row.
+
+    Raises:
+        JobNotFoundError: there is none with this id.
+    """
+    if job_id.isascii() and "\0" not in job_id:
+        for found in rows(connection, BY_ID, job_id=job_id):
+            return found
+    msg = f"There is no job with the id {job_id}."
+    raise JobNotFoundError(msg)
+
+
+def own(connection: Connection, claim: Claim) -> Row:
+    """Give the row of a job that is still this claim's.
+
+    Raises:
+        FencedError: it is not.
+    """
+    for found in rows(connection, OWN, job_id=claim.job.id, token=claim.token):
+        return found
+    raise FencedError
+
+
+def rows(connection: Connection, query: Select[Any], **parameters: Any) -> list[Row]:
+    """Give what a query finds, detached from it."""
+    return [dict(found) for found in connection.execute(query, parameters).mappings()]
+
+
+def left_behind(connection: Connection, worker_ids: Collection[str]) -> list[Row]:
+    """Give the jobs that run on workers which are gone."""
+    query = select(jobs).where(is_(JobStatus.RUNNING), jobs.c.worker_id.in_(sorted(worker_ids)))
+    return rows(connection, query.order_by(jobs.c.id))
+
+
+def _count_up() -> dict[str, Insert]:
+    statements: dict[str, Insert] = {}
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
+        statement = dialect.insert(counters).values(name=bindparam("name"), value=bindparam("by"))
+        added = counters.c.value + statement.excluded.value
+        statements[name] = statement.on_conflict_do_update(index_elements=["name"], set_={"value": added}).returning(
+            literal(0) + counters.c.value
+        )
+    return statements
+
+
+COUNT_UP = _count_up()
+
+
+def count_up(connection: Connection, name: str, by: float = 1) -> float:
+    """Add to a counter, and give what it has come to."""
+    statement = COUNT_UP[connection.dialect.name]
+    return float(connection.execute(statement, {"name": name, "by": by}).scalar_one())
+
+
+def next_revision(connection: Connection) -> int:
+    """Give the number of a change: in the order of commits, since there is one writer at a time."""
+    return int(count_up(connection, REVISION))

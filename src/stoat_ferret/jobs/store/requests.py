@@ -1,0 +1,176 @@
+"""What clients do: submit, read, cancel, do again, delete."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from stoat_ferret.db.job_tables import counters, idempotency_keys, jobs
+from stoat_ferret.db.reserve import with_last_reserve
+from stoat_ferret.errors import IdempotencyKeyReusedError, JobNotFinishedError, JobNotRetryableError
+from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
+from stoat_ferret.jobs.model import Job, JobPage, JobRequest, JobStatus, OnceKey, Submission
+from stoat_ferret.jobs.store.records import REVISION, Records, is_, row, rows
+from stoat_ferret.jobs.transitions import Row, as_job, cancelled, joined, request_again, stored_text
+
+EQUAL_PENDING = select(jobs).where(
+    jobs.c.type == bindparam("type"), jobs.c.key == bindparam("key"), is_(JobStatus.PENDING)
+)
+SENT_BEFORE = select(idempotency_keys).where(
+    idempotency_keys.c.scope == bindparam("scope"), idempotency_keys.c.key == bindparam("key")
+)
+SINCE = select(jobs).where(jobs.c.revision > bindparam("after")).order_by(jobs.c.revision).limit(bindparam("most"))
+LAST_REVISION = select(counters.c.value).where(counters.c.name == REVISION)
+RETRYABLE = (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
+
+
+class Requests(Records):
+    """Reads and changes that clients ask for."""
+
+    def submit(self, request: JobRequest, once: OnceKey | None = None) -> Submission:
+        """Record a job, or join an equal one that is still pending; with `once`, give what came of it the first time.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        with self._write() as connection:
+            if once is not None and (earlier := _recall(connection, once)) is not None:
+                return Submission(earlier, joined=False, replayed=True)
+            submission = self._submit(connection, request)
+            if once is not None:
+                values = {"scope": once.scope, "key": stored_text(once.key), "fingerprint": once.fingerprint}
+                now = self._now(connection)
+                connection.execute(insert(idempotency_keys).values(**values, job_id=submission.job.id, created_at=now))
+            return submission
+
+    def _submit(self, connection: Connection, request: JobRequest) -> Submission:
+        for found in rows(connection, EQUAL_PENDING, type=request.type, key=stored_text(request.key)):
+            return Submission(self._change(connection, found, joined(found, request)), joined=True)
+        return Submission(self._add(connection, request), joined=False)
+
+    def recall(self, once: OnceKey) -> Job | None:
+        """Give the job that came of an earlier submit under this key, if there was one.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        with self.database.read() as connection:
+            return _recall(connection, once)
+
+    def get(self, job_id: str) -> Job:
+        """Give a job as it stands.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+        """
+        with self.database.read() as connection:
+            return as_job(row(connection, job_id))
+
+    def list(
+        self,
+        status: JobStatus | None,
+        job_type: str | None,
+        cursor: str | None,
+        limit: int,
+        parent_id: str | None = None,
+    ) -> JobPage:
+        """Give jobs, newest first: those that are no parts of others, or the parts of one.
+
+        Raises:
+            InvalidCursorError: the cursor is not one of this list.
+        """
+        about = (status, job_type, parent_id)
+        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1).where(jobs.c.parent_id == parent_id)
+        if cursor is not None:
+            query = query.where(jobs.c.id < decode_cursor(cursor, *about))
+        if status is not None:
+            query = query.where(is_(status))
+        if job_type is not None:
+            query = query.where(jobs.c.type == job_type)
+        with self.database.read() as connection:
+            found = [as_job(each) for each in rows(connection, query)]
+        more = len(found) > limit
+        return JobPage(tuple(found[:limit]), encode_cursor(found[limit - 1].id, *about) if more else None)
+
+    def changed_since(self, revision: int, limit: int) -> tuple[Job, ...]:
+        """Give the jobs that changed after a revision, as they stand, in the order of their last changes."""
+        with self.database.read() as connection:
+            return tuple(as_job(each) for each in rows(connection, SINCE, after=revision, most=limit))
+
+    def last_revision(self) -> int:
+        """Give the revision of the last change of any job; 0 before the first."""
+        with self.database.read() as connection:
+            return int(connection.execute(LAST_REVISION).scalar_one_or_none() or 0)
+
+    @with_last_reserve
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job's end.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobAlreadyFinishedError: it has ended already.
+        """
+        with self._write() as connection:
+            found, now = row(connection, job_id), self._now(connection)
+            job = self._change(connection, found, cancelled(found, now=now))
+            self._settle(connection, job, now)
+            return job
+
+    def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
+        """Do again what a job did not complete: a new job, or an equal one that is pending already.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobNotRetryableError: it is not over, was completed, or is a part of another one.
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        with self.database.read() as connection:
+            found = row(connection, job_id)
+        _check_retryable(found)
+        return self.submit(request_again(found), once)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job that has ended, and its parts.
+
+        Raises:
+            JobNotFoundError: there is none with this id.
+            JobNotFinishedError: it, or what it is a part of, has not ended yet.
+        """
+        with self._write() as connection:
+            found = row(connection, job_id)
+            above = row(connection, found["parent_id"]) if found["parent_id"] else found
+            for each in (found, above):
+                if not JobStatus(each["status"]).terminal:
+                    msg = f"The job {each['id']} is {each['status']}. Cancel it first, or wait for its end."
+                    raise JobNotFinishedError(msg)
+            forget(connection, [job_id])
+
+
+def forget(connection: Connection, job_ids: Collection[str]) -> None:
+    """Delete jobs, their parts, and the keys under which they were submitted."""
+    parts = select(jobs.c.id).where(jobs.c.parent_id.in_(job_ids))
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_id.in_(job_ids)))
+    connection.execute(delete(jobs).where(jobs.c.id.in_(parts)))
+    connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
+
+
+def _check_retryable(found: Row) -> None:
+    status = JobStatus(found["status"])
+    if found["parent_id"] is not None:
+        msg = f"The job {found['id']} is a part of the job {found['parent_id']}. Retry that one."
+        raise JobNotRetryableError(msg)
+    if status not in RETRYABLE:
+        msg = f"The job {found['id']} is {status.value}. Only a job that failed, timed out or was cancelled is retried."
+        raise JobNotRetryableError(msg)
+
+
+def _recall(connection: Connection, once: OnceKey) -> Job | None:
+    sent = connection.execute(SENT_BEFORE, {"scope": once.scope, "key": stored_text(once.key)}).first()
+    if sent is None:
+        return None
+    if sent.fingerprint != once.fingerprint:
+        msg = (
+            f"The idempotency key {once.key[:60]!r} was used before, for another request. "
+            "Use a new key for each request that is to be done."
+        )
+        raise IdempotencyKeyReusedError(msg)
+    return as_job(row(connection, sent.job_id))

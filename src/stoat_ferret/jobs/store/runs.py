@@ -1,0 +1,242 @@
+"""What workers do with jobs: claim, renew, report, wait for parts, finish, hand back."""
+
+from collections.abc import Collection
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, distinct, exists, func, or_, select
+from uuid_utils.compat import uuid4
+
+from stoat_ferret.db.job_tables import jobs
+from stoat_ferret.db.reserve import with_last_reserve
+from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobOutcome, JobStatus, Progress, Wanted
+from stoat_ferret.jobs.store.records import BY_ID, UNFINISHED_PARTS, Records, count_up, is_, own, rows
+from stoat_ferret.jobs.transitions import Row, as_job, claimed, handed_back, reported, waiting
+
+SUSPECT_SECONDS = 30
+"""How long a job whose worker died has to itself, away from others of the kind: whichever kills the next worker is then
+found out, and those that merely ran beside it are not given up with it."""
+TAKEOVERS = "lease_takeovers"
+
+
+class Refusal(Enum):
+    """Why a certain job cannot be claimed."""
+
+    OVER = auto()
+    """It has ended, runs already, or is not there."""
+    BLOCKED = auto()
+    """Not now: another one excludes it, its time has not come, or there are enough of its type."""
+
+
+def _ready() -> ColumnElement[bool]:
+    other = jobs.alias("other")
+    running = other.c.status == JobStatus.RUNNING.value
+    taken = exists().where(running, other.c.exclusive_key == jobs.c.exclusive_key)
+    suspected = exists().where(running, other.c.strikes > 0, other.c.started_at > bindparam("suspected_since"))
+    return and_(
+        is_(JobStatus.PENDING),
+        or_(jobs.c.run_after.is_(None), jobs.c.run_after <= bindparam("now")),
+        jobs.c.type.not_in(bindparam("without_types", expanding=True)),
+        ~taken,
+        or_(jobs.c.strikes == 0, ~suspected),
+    )
+
+
+# A job that waits for its parts runs without a lease; null is never in the past.
+EXPIRED = and_(is_(JobStatus.RUNNING), jobs.c.lease_expires_at <= bindparam("now"))
+READY = _ready()
+IN_REACH = or_(jobs.c.place.is_(None), jobs.c.place.in_(bindparam("places", expanding=True)))
+FIRST_READY = select(jobs).where(READY).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+FIRST_READY_IN_REACH = FIRST_READY.where(IN_REACH)
+HAS_EXPIRED = select(exists(select(jobs.c.id).where(EXPIRED)))
+HAS_READY = select(exists(select(jobs.c.id).where(READY)))
+HAS_READY_IN_REACH = select(exists(select(jobs.c.id).where(READY, IN_REACH)))
+READY_ID = select(jobs.c.id).where(READY, jobs.c.id == bindparam("job_id"))
+PENDING_PLACES = select(distinct(jobs.c.place)).where(is_(JobStatus.PENDING), jobs.c.place.is_not(None))
+RUNNING_OF_TYPES = (
+    select(jobs.c.type, func.count())
+    .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None), jobs.c.type.in_(bindparam("types", expanding=True)))
+    .group_by(jobs.c.type)
+)
+
+
+class Runs(Records):
+    """Calls that carry a claim, or give one."""
+
+    def has_work(self, wanted: Wanted = ANYTHING) -> bool:
+        """Tell whether a claim would change anything."""
+        with self.database.read() as connection:
+            at = self._at(connection, wanted)
+            if connection.execute(HAS_EXPIRED, {"now": at["now"]}).scalar_one():
+                return True
+            return bool(connection.execute(HAS_READY_IN_REACH if "places" in at else HAS_READY, at).scalar_one())
+
+    @with_last_reserve
+    def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
+        """Hand back what was left behind, then take the next job that may run."""
+        # A claim that a power cut undoes is no loss: the job is pending again, and its worker is gone.
+        with self._write(durable=False) as connection:
+            self._take_back_expired(connection)
+            at = self._at(connection, wanted)
+            query = FIRST_READY_IN_REACH if "places" in at else FIRST_READY
+            for found in rows(connection, query, **at):
+                return self._claim(connection, found, worker_id, at["now"])
+            return None
+
+    def claim_this(self, job_id: str, worker_id: str, *, engine_id: int | None = None) -> Claim | Refusal:
+        """Take a certain job, if it may run."""
+        with self._write(durable=False) as connection:
+            for found in rows(connection, BY_ID, job_id=job_id):
+                if found["status"] != JobStatus.PENDING.value:
+                    return Refusal.OVER
+                at = self._at(connection, ANYTHING)
+                if connection.execute(READY_ID, at | {"job_id": job_id}).first() is None:
+                    return Refusal.BLOCKED
+                return self._claim(connection, found, worker_id, at["now"], engine_id)
+            return Refusal.OVER
+
+    @with_last_reserve
+    def take_back_expired(self) -> list[Job]:
+        """Hand back the jobs whose leases have ended; gives them as they were."""
+        with self.database.read() as connection:
+            if not connection.execute(HAS_EXPIRED, {"now": self._now(connection)}).scalar_one():
+                return []
+        with self._write() as connection:
+            return self._take_back_expired(connection)
+
+    def pending_places(self) -> list[str]:
+        """Give the places of the jobs that wait."""
+        with self.database.read() as connection:
+            return list(connection.execute(PENDING_PLACES).scalars())
+
+    def full_types(self) -> frozenset[str]:
+        """Give the types of which as many jobs run as may."""
+        with self.database.read() as connection:
+            return self._full_types(connection)
+
+    @with_last_reserve
+    def renew(self, claim: Claim) -> Job:
+        """Extend the lease.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write(durable=False) as connection:
+            found = own(connection, claim)
+            # No new revision: nothing changed that a client sees.
+            self._set(connection, found, {"lease_expires_at": self._now(connection) + self._lease_us})
+            return as_job(found)
+
+    def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
+        """Record progress.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write(durable=False) as connection:
+            found = own(connection, claim)
+            self._change(connection, found, reported(found, fraction, progress))
+
+    def report_for(self, job_id: str, attempt: int, fraction: float | None, progress: Progress) -> bool:
+        """Record the progress of a job that waits for its parts; False where it does not."""
+        with self._write(durable=False) as connection:
+            for found in rows(connection, BY_ID, job_id=job_id):
+                if found["status"] == JobStatus.RUNNING.value and found["attempt"] == attempt and not found["token"]:
+                    self._change(connection, found, reported(found, fraction, progress))
+                    return True
+            return False
+
+    def await_parts(self, claim: Claim, checkpoint: dict[str, Any]) -> bool:
+        """Let the job wait, on no worker's slot, until its parts have ended; then it goes on with the checkpoint.
+
+        False where no part is left to wait for: then nothing is changed.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            found = own(connection, claim)
+            if found["cancel_requested"] or not rows(connection, UNFINISHED_PARTS.limit(1), parent_id=found["id"]):
+                return False
+            self._change(connection, found, waiting(checkpoint))
+            return True
+
+    @with_last_reserve
+    def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
+        """End the job.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            ended = self._end(connection, own(connection, claim), outcome)
+            self._offer_excluded(connection, claim.job.id)
+            return ended
+
+    @with_last_reserve
+    def release(self, claim: Claim, *, after_seconds: float = 0.0) -> None:
+        """Hand the job back unfinished; it is not claimed again before `after_seconds` have passed.
+
+        Raises:
+            FencedError: the job is no longer this worker's.
+        """
+        with self._write() as connection:
+            found, now = own(connection, claim), self._now(connection)
+            run_after = now + int(after_seconds * 1_000_000) if after_seconds else None
+            job = self._change(connection, found, handed_back(found, now=now, run_after=run_after))
+            self._settle(connection, job, now)
+
+    def _claim(
+        self, connection: Connection, found: Row, worker_id: str, now: int, engine_id: int | None = None
+    ) -> Claim:
+        if not found["resumes"]:
+            # What an earlier attempt had parted off is done anew.
+            self._end_parts(connection, found["id"], now)
+        token = str(uuid4())
+        changes = claimed(
+            found,
+            worker_id=worker_id,
+            token=token,
+            now=now,
+            lease_expires_at=now + self._lease_us,
+            engine_id=engine_id,
+        )
+        return Claim(self._change(connection, found, changes), token, engine_id)
+
+    def _take_back_expired(self, connection: Connection) -> list[Job]:
+        now = self._now(connection)
+        expired = rows(connection, select(jobs).where(EXPIRED), now=now)
+        for found in expired:
+            self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
+        if expired:
+            count_up(connection, TAKEOVERS, len(expired))
+        return [as_job(found) for found in expired]
+
+    def _offer_excluded(self, connection: Connection, job_id: str) -> None:
+        """Offer the next job that the one which has ended kept waiting, where the engine would ask again only later."""
+        if self._dispatch is None:
+            return
+        ended = select(jobs.c.exclusive_key).where(jobs.c.id == job_id).scalar_subquery()
+        query = select(jobs).where(is_(JobStatus.PENDING), jobs.c.exclusive_key == ended)
+        for found in rows(connection, query.order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)):
+            self._dispatch.offer(connection, found)
+
+    def _at(self, connection: Connection, wanted: Wanted) -> dict[str, Any]:
+        """Give the parameters of READY, and of IN_REACH where places matter."""
+        now = self._now(connection)
+        without = wanted.without_types | self._full_types(connection)
+        at = {"now": now, "suspected_since": now - SUSPECT_SECONDS * 1_000_000, "without_types": sorted(without)}
+        if wanted.reaches is not None:
+            at["places"] = self._reached(connection.execute(PENDING_PLACES).scalars().all(), wanted)
+        return at
+
+    @staticmethod
+    def _reached(places: Collection[str], wanted: Wanted) -> list[str]:
+        assert wanted.reaches is not None  # noqa: S101  # the caller has looked
+        return [place for place in places if wanted.reaches(place)]
+
+    def _full_types(self, connection: Connection) -> frozenset[str]:
+        if not self.limits:
+            return frozenset()
+        running = connection.execute(RUNNING_OF_TYPES, {"types": sorted(self.limits)})
+        return frozenset(name for name, count in running if count >= self.limits[name])
