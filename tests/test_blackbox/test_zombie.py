@@ -1,0 +1,175 @@
+"""A worker that is stopped, loses its job to another one and wakes up again: it writes nothing.
+
+Both are `stoat worker` processes that nobody supervises: a supervisor would kill the one that fell silent.
+"""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from fastapi.testclient import TestClient
+
+from stoat_ferret.api.app import create_app
+from stoat_ferret.settings import Settings
+from tests.test_blackbox.program import Calls
+from tools.trees import make_tree
+from torture.audit import audit
+from torture.engines import Engine, open_engine
+
+FILES = 1500
+LEASE = {"STOAT_LEASE_SECONDS": "2", "STOAT_LEASE_RENEW_SECONDS": "0.4"}
+PATIENCE_SECONDS = 60.0
+LOST = "job lost to another worker"
+
+needs_setting = pytest.mark.skipif(
+    "database_url" not in Settings.model_fields, reason="the program cannot be pointed at Postgres yet"
+)
+engines = pytest.mark.parametrize(
+    "engine", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, needs_setting])], indirect=True
+)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree that takes a second or two to scan."""
+    root = tmp_path_factory.mktemp("zombie") / "films"
+    make_tree(root, FILES)
+    return root
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Where the databases lie."""
+    with open_engine(request.param) as engine:
+        yield engine
+
+
+class House:
+    """The application in this process, without a worker of its own, and the workers started beside it."""
+
+    def __init__(self, engine: Engine, folder: Path, opened: ExitStack) -> None:
+        self.engine, self.folder = engine, folder
+        self.data = folder / "data"
+        self.environment = {"STOAT_DATA_DIR": str(self.data), **LEASE, **engine.environment(self.data)}
+        settings: dict[str, Any] = {
+            name.removeprefix("STOAT_").lower(): value for name, value in self.environment.items()
+        }
+        app = create_app(Settings(**settings), supervise_worker=False)
+        self.calls = Calls(opened.enter_context(TestClient(app, base_url="http://127.0.0.1")))
+        self._opened = opened
+
+    def worker(self, name: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "stoat_ferret", "worker", "--json"]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(command, env={**os.environ, **self.environment}, stderr=log)
+        self._opened.callback(_end, process)
+        return process
+
+    def says(self, name: str, words: str) -> bool:
+        return words in (self.folder / f"{name}.log").read_text()
+
+    def stop_between_commits(self, process: "subprocess.Popen[bytes]") -> None:
+        """Stop a worker at a moment at which it holds no lock of a file: nobody would get past that."""
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+            if self.engine.name != "sqlite" or all(map(_free, (self.data / "jobs.db", self.data / "library.db"))):
+                return
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+
+    def stopped_at_work(self, tree: Path, least: int) -> "tuple[str, subprocess.Popen[bytes]]":
+        """Give a scan, and the worker that was stopped after it had examined some files for it."""
+        zombie = self.worker("zombie")
+        job_id = self.calls.submit(tree)
+        until(lambda: ((self.calls.job(job_id)["progress_detail"] or {}).get("done") or 0) >= least)
+        self.stop_between_commits(zombie)
+        assert self.calls.job(job_id)["status"] == "running", "it ended before it could be stopped"
+        return job_id, zombie
+
+    def everything(self, job_id: str) -> tuple[Any, ...]:
+        """Give all that a worker could have written: the list, the feed's last number, the ledger, the record."""
+        library = self.engine.open_library(self.data)
+        with library.read() as connection:
+            feed = connection.exec_driver_sql("SELECT * FROM changes ORDER BY seq").all()
+        library.close()
+        return feed, self.calls.videos(), self.calls.ledger(job_id), self.calls.job(job_id)
+
+
+@pytest.fixture
+def house(engine: Engine, tmp_path: Path) -> Iterator[House]:
+    """Give a house; its workers end with the test."""
+    with ExitStack() as opened:
+        yield House(engine, tmp_path, opened)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def _free(database: Path) -> bool:
+    with closing(sqlite3.connect(database, timeout=0.2)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+
+
+def expected_counts(job: dict[str, Any]) -> None:
+    assert (job["status"], job["attempt"]) == ("complete", 2), job
+    assert (job["result"]["new"], job["result"]["scanned"], job["result"]["failed"]) == (FILES, FILES, 0)
+
+
+@pytest.mark.slow
+@engines
+@pytest.mark.parametrize("least", [1, 700])
+def test_it_writes_nothing_for_a_job_that_another_one_has_ended(house: House, tree: Path, least: int) -> None:
+    """List, feed, ledger and record stay as the other worker left them; the zombie then works on as a good worker."""
+    job_id, zombie = house.stopped_at_work(tree, least)
+    house.worker("heir")
+    job = house.calls.finish(job_id)
+    expected_counts(job)
+    before = house.everything(job_id)
+    zombie.send_signal(signal.SIGCONT)
+    until(lambda: house.says("zombie", LOST))
+    again = house.calls.scan(tree)
+    assert again["unchanged"] == FILES
+    feed, _, entries, record = house.everything(job_id)
+    assert feed == before[0]
+    assert entries == before[2]
+    assert record == before[3]
+    assert zombie.poll() is None
+    house.calls.client.close()
+    assert audit(house.engine, house.data, {job_id: job["result"]}) == []
+
+
+@pytest.mark.slow
+@engines
+def test_it_writes_nothing_while_another_one_does_its_job(house: House, tree: Path) -> None:
+    """Woken in the midst of the other's work it gives up, and every file is counted once."""
+    job_id, zombie = house.stopped_at_work(tree, 1)
+    house.worker("heir")
+    until(lambda: house.calls.job(job_id)["attempt"] == 2)
+    zombie.send_signal(signal.SIGCONT)
+    job = house.calls.finish(job_id)
+    expected_counts(job)
+    until(lambda: house.says("zombie", LOST))
+    assert audit(house.engine, house.data, {job_id: job["result"]}) == []
