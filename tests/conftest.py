@@ -13,6 +13,7 @@ from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.settings import Settings
 from tests.factories import Stage, make_catalogue, make_settings
 from tests.media_files import AudioTrack, place_clip, stream_without_picture, truncate
+from tests.postgres import postgres, postgres_database  # noqa: F401
 
 BASE = "http://127.0.0.1"
 

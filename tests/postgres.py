@@ -28,10 +28,10 @@ class PostgresServer:
         self._template: str | None = None
 
     @contextmanager
-    def database(self, *, migrated: bool = False) -> Iterator[URL]:
+    def database(self, *, migrated: bool = False, encoding: str = "UTF8") -> Iterator[URL]:
         """Give a database of its own, empty or with the product's schemas, and drop it at the end."""
         template = self._migrated_template() if migrated else None
-        name = self._create(template)
+        name = self._create(template, encoding)
         try:
             yield self.url.set(database=name)
         finally:
@@ -52,10 +52,12 @@ class PostgresServer:
             self._template = name
         return self._template
 
-    def _create(self, template: str | None) -> str:
+    def _create(self, template: str | None, encoding: str = "UTF8") -> str:
         name = f"stoat_test_{uuid.uuid4().hex[:12]}"
         if template is None:
-            self._execute("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", name)
+            self._execute(
+                "CREATE DATABASE {} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", name, encoding
+            )
         else:
             self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
         return name

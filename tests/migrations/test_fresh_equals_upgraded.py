@@ -1,20 +1,38 @@
 """The migrations and the tables must describe the same schema."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import MetaData
 
-from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.engine import Database, Schema, open_postgres, open_sqlite
 from stoat_ferret.db.job_tables import job_records
 from stoat_ferret.db.migrate import Tree, upgrade
 from stoat_ferret.db.tables import catalogue
-from stoat_ferret.errors import StorageError
+from stoat_ferret.errors import ConfigurationError, StorageError
+from tests.postgres import PostgresServer
+
+TREES: list[tuple[Tree, MetaData]] = [("library", catalogue), ("jobs", job_records)]
+SCHEMAS: dict[Tree, Schema] = {"library": "stoat_library", "jobs": "stoat_jobs"}
+
+COLUMNS = """
+    SELECT attname, format_type(atttypid, atttypmod), collname, attnotnull, pg_get_expr(adbin, adrelid)
+    FROM pg_attribute
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attname
+"""
+CONSTRAINTS = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s ORDER BY conname"
+INDEXES = "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = %s ORDER BY 1"
+TABLES = "SELECT oid, relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
 
 
-def schema(database: Database) -> dict[str, object]:
-    """What SQLite says of every table and index, without the wording of the DDL."""
-    found: dict[str, object] = {}
+def sqlite_schema(database: Database) -> dict[str, Any]:
+    """What SQLite says of every table and index, without the wording of the DDL and the order of columns."""
+    found: dict[str, Any] = {}
     with database.read() as connection:
         names = connection.exec_driver_sql("SELECT name, type FROM sqlite_master ORDER BY name").all()
         for name, kind in names:
@@ -23,7 +41,7 @@ def schema(database: Database) -> dict[str, object]:
             if kind == "table":
                 columns = connection.exec_driver_sql(f"PRAGMA table_info('{name}')").all()
                 keys = connection.exec_driver_sql(f"PRAGMA foreign_key_list('{name}')").all()
-                found[name] = [tuple(row)[1:] for row in columns], sorted(tuple(row)[2:] for row in keys)
+                found[name] = sorted(tuple(row)[1:] for row in columns), sorted(tuple(row)[2:] for row in keys)
             else:
                 columns = connection.exec_driver_sql(f"PRAGMA index_xinfo('{name}')").all()
                 sql = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).scalar()
@@ -31,35 +49,124 @@ def schema(database: Database) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize(("tree", "metadata"), [("library", catalogue), ("jobs", job_records)])
+def postgres_schema(database: Database) -> dict[str, Any]:
+    """What Postgres says of every table: columns with their collations (in any order), constraints, indexes."""
+    found: dict[str, Any] = {}
+    with database.read() as connection:
+
+        def ask(query: str, *values: object) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in connection.exec_driver_sql(query, values)]
+
+        for oid, name in ask(TABLES):
+            if not name.startswith("alembic_"):
+                found[name] = ask(COLUMNS, oid), ask(CONSTRAINTS, oid), ask(INDEXES, oid)
+    return found
+
+
+@contextmanager
+def empty_postgres(server: PostgresServer, tree: Tree) -> Iterator[Database]:
+    """Give a database without any schema."""
+    with server.database() as url, closing(open_postgres(url, SCHEMAS[tree])) as database:
+        yield database
+
+
+def create_all(database: Database, metadata: MetaData, schema: str | None = None) -> None:
+    """Make what the tables module declares."""
+    with database.write() as connection:
+        if schema is not None:
+            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        metadata.create_all(connection)
+
+
+@pytest.mark.parametrize(("tree", "metadata"), TREES)
 def test_a_fresh_schema_equals_an_upgraded_one(tree: Tree, metadata: MetaData, tmp_path: Path) -> None:
     """What the tables module declares is what the migrations build."""
-    fresh, upgraded = open_sqlite(tmp_path / "fresh.db"), open_sqlite(tmp_path / "upgraded.db")
-    with fresh.write() as connection:
-        metadata.create_all(connection)
-    upgrade(upgraded, tree)
-    assert schema(fresh) == schema(upgraded)
-    assert set(metadata.tables) <= set(schema(upgraded))
-    fresh.close()
-    upgraded.close()
+    with closing(open_sqlite(tmp_path / "fresh.db")) as fresh, closing(open_sqlite(tmp_path / "up.db")) as upgraded:
+        create_all(fresh, metadata)
+        upgrade(upgraded, tree)
+        assert sqlite_schema(fresh) == sqlite_schema(upgraded)
+        assert set(metadata.tables) <= set(sqlite_schema(upgraded))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("tree", "metadata"), TREES[:1])
+def test_so_it_is_on_postgres(tree: Tree, metadata: MetaData, postgres: PostgresServer) -> None:
+    """Where texts also sort by code point, whatever the database's locale is."""
+    with empty_postgres(postgres, tree) as fresh, empty_postgres(postgres, tree) as upgraded:
+        create_all(fresh, metadata, SCHEMAS[tree])
+        upgrade(upgraded, tree)
+        found = postgres_schema(upgraded)
+        assert postgres_schema(fresh) == found
+        assert set(metadata.tables) <= set(found)
+        collations = {column[2] for columns, *_ in found.values() for column in columns}
+        assert collations == {None, "C"}
+
+
+@pytest.mark.postgres
+def test_both_databases_have_the_same_tables_and_columns(postgres: PostgresServer, tmp_path: Path) -> None:
+    """Only the table of the search index looks different, and SQLite's keeps others behind it."""
+    for tree, _ in TREES:
+        with empty_postgres(postgres, tree) as there, closing(open_sqlite(tmp_path / f"{tree}.db")) as here:
+            upgrade(there, tree)
+            upgrade(here, tree)
+            with here.read() as connection:
+                names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
+                tables = {name for name in names if not name.startswith(("sqlite_", "alembic_", "video_grams_"))}
+            columns = {name: [column[0] for column in found[0]] for name, found in postgres_schema(there).items()}
+            assert set(columns) == tables
+            for name in tables - {"video_grams"}:
+                assert columns[name] == [column[0] for column in sqlite_schema(here)[name][0]]
 
 
 def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     """The second start finds a current schema and leaves it alone."""
-    database = open_sqlite(tmp_path / "library.db")
-    upgrade(database, "library")
-    before = schema(database)
-    upgrade(database, "library")
-    assert schema(database) == before
-    database.close()
+    with closing(open_sqlite(tmp_path / "library.db")) as database:
+        upgrade(database, "library")
+        before = sqlite_schema(database)
+        upgrade(database, "library")
+        assert sqlite_schema(database) == before
+
+
+@pytest.mark.postgres
+def test_upgrading_twice_changes_nothing_on_postgres_either(postgres: PostgresServer) -> None:
+    """Nor does it where a schema without anything in it was made beforehand."""
+    with empty_postgres(postgres, "library") as database:
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE SCHEMA stoat_library")
+        upgrade(database, "library")
+        before = postgres_schema(database)
+        upgrade(database, "library")
+        assert postgres_schema(database) == before
+
+
+@pytest.mark.postgres
+def test_a_database_in_another_encoding_is_refused(postgres: PostgresServer) -> None:
+    """It could not hold every name."""
+    with postgres.database(encoding="SQL_ASCII") as url, closing(open_postgres(url, "stoat_library")) as there:  # noqa: SIM117
+        with pytest.raises(ConfigurationError, match="encoded in SQL_ASCII"):
+            upgrade(there, "library")
+
+
+def test_the_numbers_of_changes_go_on_where_sqlite_had_counted_to(tmp_path: Path) -> None:
+    """Also where the newest rows are not there any more."""
+    with closing(open_sqlite(tmp_path / "library.db")) as database:
+        upgrade(database, "library", "0001")
+        with database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO changes (seq, kind, video_id, path_bytes, path, state, at) "
+                "VALUES (7, 'added', 'v', x'2f', '/', 'available', 0)"
+            )
+            connection.exec_driver_sql("DELETE FROM changes")
+        upgrade(database, "library")
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT id, last FROM change_numbers").all() == [(1, 7)]
 
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     """An older program says that it is too old, instead of writing into tables it does not know."""
-    database = open_sqlite(tmp_path / "library.db")
-    upgrade(database, "library")
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StorageError, match="newer version"):
+    with closing(open_sqlite(tmp_path / "library.db")) as database:
         upgrade(database, "library")
-    database.close()
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(StorageError, match="newer version"):
+            upgrade(database, "library")

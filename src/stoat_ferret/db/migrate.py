@@ -15,8 +15,8 @@ from stoat_ferret.errors import ConfigurationError, StorageError
 Tree = Literal["library", "jobs"]
 
 
-def upgrade(database: Database, tree: Tree) -> None:
-    """Create or upgrade the schema; does nothing, quickly, where it is current.
+def upgrade(database: Database, tree: Tree, version: str = "head") -> None:
+    """Create or upgrade the schema, to the present version or an older one; does nothing, quickly, where it is current.
 
     Raises:
         StorageError: the database was written by a newer version of this program, or cannot be written.
@@ -39,7 +39,7 @@ def upgrade(database: Database, tree: Tree) -> None:
         if database.is_postgres:
             _prepare_postgres(connection, database)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
 
 
 def _prepare_postgres(connection: Connection, database: Database) -> None:
@@ -50,7 +50,9 @@ def _prepare_postgres(connection: Connection, database: Database) -> None:
         )
         raise ConfigurationError(msg)
     schema = connection.exec_driver_sql("SHOW search_path").scalar_one()
-    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    # Asked first: IF NOT EXISTS wants the right to make one also where it is there.
+    if connection.exec_driver_sql("SELECT to_regnamespace(%s)", (schema,)).scalar_one() is None:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
 
 
 def newest_schema(tree: Tree) -> str:

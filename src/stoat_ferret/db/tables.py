@@ -6,7 +6,6 @@ bytes, exactly as the file system gives them; a `path` beside `path_bytes` is th
 
 from sqlalchemy import (
     DDL,
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -17,13 +16,15 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
+    Text,
     column,
     event,
     table,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from stoat_ferret.db.columns import NAMING, RowId, Words, words
+from stoat_ferret.db.columns import NAMING, Json, RowId, Whole, Words, words
 
 catalogue = MetaData(naming_convention=NAMING)
 
@@ -41,6 +42,7 @@ libraries = Table(
     Column("last_scan_job_id", words(36)),
     Column("last_scan_at", BigInteger),
     Column("lost_from", BigInteger),  # of how many videos too many were gone, until a scan settles that
+    Column("schedule", Words),  # when it is scanned by itself, as a line of cron
 )
 
 folders = Table(
@@ -76,11 +78,11 @@ videos = Table(
     Column("title", Words),
     Column("duration", Float),
     Column("container", Words),
-    Column("width", Integer),
-    Column("height", Integer),
-    Column("rotation", Integer),
-    Column("display_width", Integer),
-    Column("display_height", Integer),
+    Column("width", Whole),
+    Column("height", Whole),
+    Column("rotation", Whole),
+    Column("display_width", Whole),
+    Column("display_height", Whole),
     Column("video_codec", Words),
     Column("video_profile", Words),
     Column("pixel_format", Words),
@@ -90,7 +92,7 @@ videos = Table(
     Column("bit_rate", BigInteger),
     Column("hdr", words(16)),
     Column("audio_codec", Words),
-    Column("audio_channels", Integer),
+    Column("audio_channels", Whole),
     Column("created_at_in_camera", BigInteger),
     Column("fingerprint", words(32), index=True),
     Column("content_id", Words),
@@ -109,9 +111,9 @@ video_details = Table(
     "video_details",
     catalogue,
     Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), primary_key=True),
-    Column("streams", JSON, nullable=False),
-    Column("chapters", JSON, nullable=False),
-    Column("tags", JSON, nullable=False),
+    Column("streams", Json, nullable=False),
+    Column("chapters", Json, nullable=False),
+    Column("tags", Json, nullable=False),
 )
 
 video_texts = Table(
@@ -121,16 +123,25 @@ video_texts = Table(
     Column("folded", Words, nullable=False),
 )
 
-# 1- to 3-grams of video_texts.folded, one row a video under its pk: only membership is asked, so neither positions
-# (detail) nor lengths (columnsize) nor the text itself (content) are stored.
-event.listen(
-    video_texts,
-    "after_create",
-    DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy left its constructor without annotations
-        "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
-    ).execute_if(dialect="sqlite"),
-)
-video_grams = table("video_grams", column("rowid"), column("grams"))
+# 1- to 3-grams of video_texts.folded, one row a video under its pk: only membership is asked, so in SQLite neither
+# positions (detail) nor lengths (columnsize) nor the text itself (content) are stored.
+GRAM_TABLES = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE video_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')",
+    ),
+    "postgresql": (
+        'CREATE TABLE video_grams (video_pk BIGINT NOT NULL, grams TEXT[] COLLATE "C" NOT NULL, '
+        "CONSTRAINT pk_video_grams PRIMARY KEY (video_pk), "
+        "CONSTRAINT fk_video_grams_video_pk FOREIGN KEY(video_pk) REFERENCES videos (pk) ON DELETE CASCADE)",
+        "CREATE INDEX ix_video_grams_grams ON video_grams USING gin (grams)",
+    ),
+}
+for dialect, statements in GRAM_TABLES.items():
+    for statement in statements:
+        definition = DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy left its constructor unannotated
+        event.listen(video_texts, "after_create", definition.execute_if(dialect=dialect))
+video_grams = table("video_grams", column("rowid"), column("video_pk", RowId), column("grams", ARRAY(Text)))
+"""In SQLite the key is `rowid`, in Postgres `video_pk`."""
 
 rejects = Table(
     "rejects",
@@ -183,14 +194,23 @@ gone = Table(
 changes = Table(
     "changes",
     catalogue,
-    Column("seq", RowId, primary_key=True),
+    Column("seq", RowId, primary_key=True, autoincrement=False),
     Column("kind", words(16), nullable=False),
     Column("video_id", words(36), nullable=False),
     Column("path_bytes", LargeBinary, nullable=False),
     Column("path", Words, nullable=False),
     Column("state", words(16), nullable=False),
     Column("at", BigInteger, nullable=False),
-    sqlite_autoincrement=True,  # a number once given is never given again
+    sqlite_autoincrement=True,
+)
+
+# The last number given to a change. A number once given is never given again, whatever becomes of its row, and one that
+# was rolled back is given to the next: neither holds of what databases count by themselves.
+change_numbers = Table(
+    "change_numbers",
+    catalogue,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("last", BigInteger, nullable=False),
 )
 
 # The fence: a copy of who may write for a job, checked by every batch in its own transaction.

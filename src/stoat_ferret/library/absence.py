@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, literal, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from stoat_ferret.db.tables import folders, gone, rejects, videos
+from stoat_ferret.db.upsert import insert
 from stoat_ferret.library import changes, ledger
 from stoat_ferret.library.models import KnownFile, LedgerRow, Outcome
 from stoat_ferret.library.repository import ROWS_A_STEP, now_us, steps
@@ -15,14 +15,16 @@ def note(connection: Connection, job_id: str, files: Sequence[KnownFile]) -> Non
     """Note the videos among files that a complete listing lacks as gone."""
     pks = [known.video_pk for known in files if known.video_pk is not None]
     if pks:
-        connection.execute(insert(gone).on_conflict_do_nothing(), [{"job_id": job_id, "video_pk": pk} for pk in pks])
+        rows = [{"job_id": job_id, "video_pk": pk} for pk in pks]
+        connection.execute(insert(connection, gone).on_conflict_do_nothing(), rows)
 
 
 def note_folders(connection: Connection, job_id: str, pks: Sequence[int], *, dry_run: bool = False) -> None:
     """Take all that is known in folders that are no longer there as gone; forget what was remembered about the rest."""
     for step in steps(pks):
         lost = select(literal(job_id), videos.c.pk).where(videos.c.folder_pk.in_(step), videos.c.state != "missing")
-        connection.execute(insert(gone).from_select(["job_id", "video_pk"], lost).on_conflict_do_nothing())
+        noted = insert(connection, gone).from_select(["job_id", "video_pk"], lost)
+        connection.execute(noted.on_conflict_do_nothing())
         if not dry_run:
             connection.execute(delete(rejects).where(rejects.c.folder_pk.in_(step)))
             connection.execute(update(folders).where(folders.c.pk.in_(step)).values(digest=None))

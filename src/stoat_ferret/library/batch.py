@@ -1,16 +1,17 @@
 """What a scan stores in one transaction: files with their outcomes, finished folders, ledger, feed, counters."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 from uuid_utils.compat import uuid7
 
 from stoat_ferret import paths
 from stoat_ferret.db.tables import folders, libraries, rejects, video_details, videos
+from stoat_ferret.db.upsert import insert
 from stoat_ferret.library import absence, changes, grams, ledger
 from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, LedgerRow, Outcome
 from stoat_ferret.library.repository import now_us, steps
@@ -24,6 +25,8 @@ INFO_COLUMNS = tuple(
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST = 1 << 63
+"""Beyond it, no number fits a column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ def _ensure_folders(connection: Connection, batches: Sequence[FolderBatch]) -> d
     pks = {batch.path: batch.known.pk for batch in batches if batch.known is not None}
     for batch in batches:
         if batch.path not in pks:
-            statement = insert(folders).values(path_bytes=batch.path, library_id=batch.library_id)
+            statement = insert(connection, folders).values(path_bytes=batch.path, library_id=batch.library_id)
             statement = statement.on_conflict_do_update(
                 index_elements=["path_bytes"], set_={"library_id": statement.excluded.library_id}
             )
@@ -133,7 +136,7 @@ def _store_videos(
             kind = "restored" if result.outcome is Outcome.RESTORED else "updated"
             entries.append((kind, known[1], result.path, "available"))
     if new:
-        connection.execute(insert(videos), new)
+        connection.execute(insert(connection, videos), new)
         connection.execute(delete(rejects).where(rejects.c.path_bytes.in_([row["path_bytes"] for row in new])))
         _count(connection, new)
     if old:
@@ -152,7 +155,7 @@ def _video_values(result: FileResult) -> dict[str, Any]:
     info = result.info
     assert info is not None  # noqa: S101  # the caller chose results with one
     shown = paths.display(result.path)
-    return {name: getattr(info, name) for name in INFO_COLUMNS} | {
+    return {name: _fitted(getattr(info, name)) for name in INFO_COLUMNS} | {
         "path_bytes": result.path,
         "path": shown,
         "filename": shown.rpartition("/")[2],
@@ -167,6 +170,16 @@ def _video_values(result: FileResult) -> dict[str, Any]:
         "probe_error": None,
         "probe_error_code": None,
     }
+
+
+def _fitted(value: Any) -> Any:
+    """Give what a file claims; None, as for what is not known, where no column holds such a number."""
+    match value:
+        case int() if not -MOST <= value < MOST:
+            return None
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _title(info: MediaInfo) -> str | None:
@@ -195,7 +208,7 @@ def _store_details(connection: Connection, results: Sequence[tuple[int, FileResu
         rows.append({"video_pk": pk, **{name: plain[name] for name in ("streams", "chapters", "tags")}})
         folded = searchable_text(result.path, _title(info), info.tags)
         (changed if result.path in old else added).append((pk, folded))
-    statement = insert(video_details)
+    statement = insert(connection, video_details)
     excluded = {name: statement.excluded[name] for name in ("streams", "chapters", "tags")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_pk"], set_=excluded), rows)
     grams.add(connection, added)
@@ -224,7 +237,7 @@ def _store_rejects(
         if result.path not in present
     ]
     if unknown:
-        statement = insert(rejects)
+        statement = insert(connection, rejects)
         excluded = {name: statement.excluded[name] for name in unknown[0] if name != "path_bytes"}
         connection.execute(statement.on_conflict_do_update(index_elements=["path_bytes"], set_=excluded), unknown)
     broken = [

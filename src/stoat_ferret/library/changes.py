@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
-from stoat_ferret.db.tables import changes
+from stoat_ferret.db.tables import change_numbers, changes
+from stoat_ferret.db.upsert import insert
 from stoat_ferret.library.models import Change
 
 Entry = tuple[str, str, bytes, str]
@@ -14,13 +15,35 @@ Entry = tuple[str, str, bytes, str]
 
 
 def append(connection: Connection, entries: Sequence[Entry], at: int) -> None:
-    """Add changes; part of the caller's transaction, so that the feed never disagrees with the catalogue."""
+    """Add changes; part of the caller's transaction, so that the feed never disagrees with the catalogue.
+
+    The transaction holds the write lock, so that numbers follow the order of commits, without a gap.
+    """
     if entries:
+        first = _take_numbers(connection, len(entries))
         rows = [
-            {"kind": kind, "video_id": video, "path_bytes": path, "path": paths.display(path), "state": state, "at": at}
-            for kind, video, path, state in entries
+            {
+                "seq": seq,
+                "kind": kind,
+                "video_id": video_id,
+                "path_bytes": path,
+                "path": paths.display(path),
+                "state": state,
+                "at": at,
+            }
+            for seq, (kind, video_id, path, state) in enumerate(entries, first)
         ]
-        connection.execute(insert(changes), rows)
+        connection.execute(insert(connection, changes), rows)
+
+
+def _take_numbers(connection: Connection, count: int) -> int:
+    """Give the first of `count` numbers that were never given before."""
+    statement = insert(connection, change_numbers).values(id=1, last=count)
+    statement = statement.on_conflict_do_update(
+        index_elements=[change_numbers.c.id], set_={"last": change_numbers.c.last + statement.excluded.last}
+    )
+    last: int = connection.execute(statement.returning(change_numbers.c.last)).scalar_one()
+    return last - count + 1
 
 
 def read(database: Database, after: int, limit: int) -> list[Change]:

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from stoat_ferret import cursors
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import ledger, scan_costs
+from stoat_ferret.db.upsert import insert
 from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import steps
@@ -22,7 +22,7 @@ def record(connection: Connection, job_id: str, rows: Sequence[tuple[int | None,
     """Write rows, each with the folder it lies in; a later row about the same path replaces the earlier one."""
     if rows:
         values = [{"job_id": job_id, "folder_pk": folder_pk, **asdict(row)} for folder_pk, row in rows]
-        statement = insert(ledger)
+        statement = insert(connection, ledger)
         changed = {name: statement.excluded[name] for name in ("folder_pk", *LedgerRow.__dataclass_fields__)}
         connection.execute(
             statement.on_conflict_do_update(index_elements=["job_id", "path_bytes"], set_=changed), values
@@ -38,7 +38,7 @@ def withdraw(connection: Connection, job_id: str, folders: Sequence[bytes]) -> N
 
 def add_cost(connection: Connection, job_id: str, bytes_read: int, seconds: float) -> None:
     """Add to what the job has cost, over all its attempts."""
-    statement = insert(scan_costs).values(job_id=job_id, bytes_read=bytes_read, seconds=seconds)
+    statement = insert(connection, scan_costs).values(job_id=job_id, bytes_read=bytes_read, seconds=seconds)
     changed = {
         "bytes_read": scan_costs.c.bytes_read + statement.excluded.bytes_read,
         "seconds": scan_costs.c.seconds + statement.excluded.seconds,

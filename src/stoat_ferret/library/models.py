@@ -1,7 +1,7 @@
 """What the catalogue holds, as plain data. Times are microseconds since 1970 UTC unless a name says otherwise."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, Literal
 
 VideoState = Literal["available", "missing", "broken"]
@@ -20,6 +20,14 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
 
+
+class Unset(Enum):
+    """Stands for what was not given, where None means something."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
 
 _HALF = 1 << 63
 
@@ -66,6 +74,8 @@ class Library:
     last_scan_at: int | None = None
     lost_from: int | None = None
     """Of how many videos too many were gone at once, as long as no scan has settled that."""
+    schedule: str | None = None
+    """When it is scanned by itself, as a line of cron; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,12 +27,14 @@ from stoat_ferret.db.tables import folders, gone, ledger, libraries, rejects, vi
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.models import (
+    UNSET,
     FileKey,
     KnownFile,
     KnownFolder,
     Library,
     LibraryState,
     Outcome,
+    Unset,
     Video,
     VideoDetail,
 )
@@ -81,10 +83,33 @@ class LibraryRepository:
             LibraryNotFoundError: there is none with this id.
         """
         with self.database.read() as connection:
-            row = connection.execute(select(libraries).where(libraries.c.id == library_id)).mappings().first()
-        if row is None:
-            raise LibraryNotFoundError(f"There is no library with the id {library_id}.")
-        return _library_from_row(row)
+            return _library_from_row(_library_row(connection, library_id))
+
+    def scheduled_libraries(self) -> list[Library]:
+        """Give every library that has a schedule, by path."""
+        query = select(libraries).where(libraries.c.schedule.is_not(None)).order_by(libraries.c.path_bytes)
+        with self.database.read() as connection:
+            return [_library_from_row(row) for row in connection.execute(query).mappings()]
+
+    def update_library(
+        self,
+        library_id: str,
+        *,
+        name: str | Unset = UNSET,
+        max_loss_fraction: float | Unset = UNSET,
+        schedule: str | Unset | None = UNSET,
+    ) -> Library:
+        """Set what a person may set of a library, and give it as it then is; what is not given stays.
+
+        Raises:
+            LibraryNotFoundError: there is none with this id.
+        """
+        given = {"name": name, "max_loss_fraction": max_loss_fraction, "schedule": schedule}
+        values = {field: value for field, value in given.items() if value is not UNSET}
+        with self.database.write() as connection:
+            if values:
+                connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
+            return _library_from_row(_library_row(connection, library_id))
 
     def covering_library(self, path: bytes) -> Library | None:
         """Give the innermost library that `path` lies in, if any; asks for its few possible places only."""
@@ -258,6 +283,13 @@ def steps(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut a long list of keys or paths into pieces that fit one statement."""
     for start in range(0, len(items), ROWS_A_STEP):
         yield items[start : start + ROWS_A_STEP]
+
+
+def _library_row(connection: Connection, library_id: str) -> RowMapping:
+    row = connection.execute(select(libraries).where(libraries.c.id == library_id)).mappings().first()
+    if row is None:
+        raise LibraryNotFoundError(f"There is no library with the id {library_id}.")
+    return row
 
 
 def _video_row(connection: Connection, video_id: str) -> RowMapping:

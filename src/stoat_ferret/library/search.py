@@ -2,13 +2,15 @@
 
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, String, and_, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, tuple_
 from sqlalchemy.sql import Select
 
 from stoat_ferret import cursors
+from stoat_ferret.db.columns import StorableText
 from stoat_ferret.db.engine import Database
-from stoat_ferret.db.tables import libraries, video_grams, video_texts, videos
+from stoat_ferret.db.tables import libraries, video_texts, videos
 from stoat_ferret.errors import InvalidCursorError, InvalidQueryError
+from stoat_ferret.library import grams
 from stoat_ferret.library.models import Page
 from stoat_ferret.library.repository import VIDEO_COLUMNS, video_from_row
 from stoat_ferret.library.text import query_grams, split_query
@@ -51,7 +53,7 @@ def find(
         InvalidCursorError: the cursor belongs to another query or order.
     """
     column, descending = _order(sort)
-    condition = None if query is None else _matches(query)
+    condition = None if query is None else _matches(query, postgres=database.is_postgres)
     page = select(*VIDEO_COLUMNS)
     if condition is not None:
         page = page.where(condition)
@@ -91,7 +93,7 @@ def _after(column: ColumnElement[Any], descending: bool, position: list[Any]) ->
     tie = videos.c.id < video_id if descending else videos.c.id > video_id
     if value is None:
         return and_(column.is_(None), tie)
-    here, there = tuple_(column, videos.c.id), tuple_(value, video_id)
+    here, there = tuple_(column, videos.c.id), tuple_(literal(value, column.type), literal(video_id, videos.c.id.type))
     beyond = here < there if descending else here > there
     # The nulls follow all values, whichever way the values are sorted.
     return or_(beyond, column.is_(None)) if column.nullable else beyond
@@ -105,9 +107,9 @@ def _fits(column: ColumnElement[Any], position: list[Any]) -> bool:
         case [bool(), _]:
             return False
         case [str(text), str(video_id)]:
-            return isinstance(column.type, String) and _encodable(text + video_id)
+            return isinstance(column.type, StorableText) and _encodable(text + video_id)
         case [int() | float() as number, str(video_id)]:
-            return not isinstance(column.type, String) and -MOST <= number < MOST and _encodable(video_id)
+            return not isinstance(column.type, StorableText) and -MOST <= number < MOST and _encodable(video_id)
     return False
 
 
@@ -115,18 +117,18 @@ def _encodable(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _matches(query: str) -> ColumnElement[bool]:
+def _matches(query: str, *, postgres: bool) -> ColumnElement[bool]:
     terms = split_query(query)
     if not terms:
         raise InvalidQueryError(f"The query {query[:60]!r} has nothing to search for. Give at least one letter.")
     if len(terms) > MAX_TERMS:
         raise InvalidQueryError(f"The query has {len(terms)} words; at most {MAX_TERMS} are searched for at once.")
-    words = sorted({gram for term in terms for gram in query_grams(term)[:MAX_GRAMS_A_TERM]})
-    match = text("video_grams MATCH :words").bindparams(words=" AND ".join(f'"{word}"' for word in words))
-    candidates = select(video_grams.c.rowid).select_from(video_grams).where(match)
+    wanted = sorted({gram for term in terms for gram in query_grams(term)[:MAX_GRAMS_A_TERM]})
+    candidates = grams.holding(wanted, postgres=postgres)
     # Grams may lie apart, or in different lines; the text decides.
+    place = func.strpos if postgres else func.instr
     confirmed = select(video_texts.c.video_pk).where(
-        video_texts.c.video_pk.in_(candidates), *(func.instr(video_texts.c.folded, term) > 0 for term in terms)
+        video_texts.c.video_pk.in_(candidates), *(place(video_texts.c.folded, term) > 0 for term in terms)
     )
     return videos.c.pk.in_(confirmed)
 

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 
+from stoat_ferret.db.columns import storable
 from stoat_ferret.paths import display
 
 MAX_TAG_CHARACTERS = 4_000
@@ -15,8 +16,9 @@ def fold(text: str) -> str:
     """Drop the differences that a person searching does not care about: case, accents, width.
 
     Compatibility decomposition, marks removed, case folded (Unicode Standard, sections 3.11 and 3.13), until nothing
-    changes any more: a case fold may itself give letters with marks.
+    changes any more: a case fold may itself give letters with marks. What no database can hold is replaced first.
     """
+    text = storable(text)
     while True:
         decomposed = unicodedata.normalize("NFKD", text)
         folded = "".join(c for c in decomposed if not unicodedata.category(c).startswith("M")).casefold()
@@ -32,22 +34,18 @@ def searchable_text(path: bytes, title: str | None, tags: dict[str, str]) -> str
 
 
 def grams(folded: str) -> set[str]:
-    """Give every run of one to three characters within a line, each encoded as a word of hexadecimal digits.
-
-    The encoding keeps any tokenizer from dropping or splitting spaces, punctuation and ideographs. UTF-8 delimits
-    itself, so different runs give different words.
-    """
+    """Give every run of one to three characters within a line."""
     found: set[str] = set()
     for line in set(folded.split("\n")):
         for length in GRAM_LENGTHS:
             found.update(line[i : i + length] for i in range(len(line) - length + 1))
-    return {_encode(gram) for gram in found}
+    return found
 
 
 def query_grams(term: str) -> list[str]:
     """Give the grams that every text containing the folded `term` has: the longest ones, as they are the rarest."""
     length = min(len(term), GRAM_LENGTHS[-1])
-    return sorted({_encode(term[i : i + length]) for i in range(len(term) - length + 1)})
+    return sorted({term[i : i + length] for i in range(len(term) - length + 1)})
 
 
 def split_query(query: str) -> list[str]:
@@ -58,7 +56,3 @@ def split_query(query: str) -> list[str]:
         # A line break separates fields in the indexed text, so a phrase cannot hold one.
         terms += [term for piece in pieces for term in fold(piece).split("\n") if term.strip()]
     return list(dict.fromkeys(terms))
-
-
-def _encode(gram: str) -> str:
-    return gram.encode("utf-8", "surrogatepass").hex()

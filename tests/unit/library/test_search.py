@@ -197,4 +197,4 @@ def indexed(stage: Stage, gram: str) -> int:
     """Count the rows that the index itself has for a gram, right or wrong."""
     match = text("SELECT count(*) FROM video_grams WHERE video_grams MATCH :word")
     with stage.catalogue.read() as connection:
-        return int(connection.execute(match, {"word": query_grams(gram)[0]}).scalar_one())
+        return int(connection.execute(match, {"word": query_grams(gram)[0].encode().hex()}).scalar_one())
