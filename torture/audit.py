@@ -34,6 +34,7 @@ def audit(engine: Engine, data: Path, complete: Mapping[str, Mapping[str, Any]])
         feed = _feed(library)
         found += feed_violations(feed)
         found += _feed_against_list(library, feed)
+        found += _unsettled(library, complete)
         found += _ledgers_against_results(library, complete)
         found += _twice_new(library)
     finally:
@@ -117,16 +118,20 @@ def _feed_against_list(library: Database, feed: list[Change]) -> list[str]:
     query = select(videos.c.id, videos.c.path_bytes, videos.c.state)
     with library.read() as connection:
         present = {row.id: (row.path_bytes, row.state) for row in connection.execute(query)}
-        left = connection.execute(select(func.count()).select_from(gone)).scalar_one()
     replayed = replay(feed)
     told = "the feed says {} of {}, the list {}"
     found = [told.format(replayed.get(i), i, value) for i, value in present.items() if replayed.get(i) != value]
     found += [f"the feed has {i}, which the list lacks" for i in replayed.keys() - present.keys()]
     paths = Counter(path for path, _ in present.values())
     found += [f"{path!r} is listed {count} times" for path, count in paths.items() if count > 1]
-    if left:
-        found.append(f"{left} videos are still noted as gone though no scan runs")
     return found
+
+
+def _unsettled(library: Database, complete: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A scan that is complete has marked all that it found gone."""
+    with library.read() as connection:
+        left = Counter(connection.execute(select(gone.c.job_id)).scalars())
+    return [f"{count} videos are still noted as gone for {i}" for i, count in left.items() if i in complete]
 
 
 def _ledgers_against_results(library: Database, complete: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -14,7 +14,7 @@ from tests.test_blackbox.program import TERMINAL
 from torture.fleet import Fleet
 from torture.tree import LivingTree
 
-MOST_WAITING = 8
+MOST_WAITING = 12
 """Jobs that the client leaves unfinished at a time: more would only make the queue longer."""
 PAUSE_SECONDS = 0.03
 A_SUBMIT, A_CANCEL, A_LOOK = 0.5, 0.01, 0.7
@@ -54,9 +54,12 @@ class Promises:
 
 
 class RestlessClient:
-    """Submits, cancels and reads in a thread of its own, whether or not anyone answers."""
+    """Submits, cancels and reads in a thread of its own, whether or not anyone answers; `strict`: someone has to."""
 
-    def __init__(self, fleet: Fleet, tree: LivingTree, promises: Promises, rng: random.Random) -> None:
+    def __init__(
+        self, fleet: Fleet, tree: LivingTree, promises: Promises, rng: random.Random, *, strict: bool = False
+    ) -> None:
+        self._strict = strict
         self._fleet = fleet
         self._tree = tree
         self._promises = promises
@@ -99,12 +102,18 @@ class RestlessClient:
                     continue
                 try:
                     self._ask()
-                except (httpx2.TransportError, httpx2.RemoteProtocolError, OSError):
-                    self._promises.answers["none"] += 1
+                except (httpx2.TransportError, OSError) as error:
+                    self._note_silence(error)
                     time.sleep(PAUSE_SECONDS)
                 time.sleep(PAUSE_SECONDS * self._rng.random())
         except BaseException as error:  # noqa: BLE001  # handed to the thread that closes this
             self._failure = error
+
+    def _note_silence(self, error: Exception) -> None:
+        with self._promises.lock:
+            self._promises.answers["none"] += 1
+            if self._strict and not self._over.is_set():
+                self._promises.violations.append(f"a request was not answered: {error!r}")
 
     def _ask(self) -> None:
         if not self._fleet.announced:

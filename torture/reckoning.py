@@ -1,0 +1,250 @@
+"""The stage of every part: the program, its tree and its restless client; and the reckoning, when all must add up."""
+
+import random
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.test_blackbox.program import Calls
+from torture.audit import audit, catalogue_differences, shorten
+from torture.client import Promises, RestlessClient
+from torture.engines import Engine
+from torture.fleet import Fleet
+from torture.report import percentile, say
+from torture.tree import LivingTree
+
+MOST_TERMINAL_SECONDS = 60.0
+GIVE_UP_SECONDS = 300.0
+SET_ASIDE = ("PROBE_CRASHED", "PROBE_TIMEOUT")
+"""What becomes, rightly, of a file whose examination was ended twice."""
+
+
+@dataclass
+class Figures:
+    """What a run counts."""
+
+    disturbances: Counter[str] = field(default_factory=Counter)
+    moments: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
+    acknowledged: int = 0
+    joined: int = 0
+    scans: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    attempts: int = 0
+    most_attempts: int = 0
+    set_aside: int = 0
+    tree_changes: int = 0
+    catalogues_compared: int = 0
+    videos_compared: int = 0
+    terminal_seconds: list[float] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def slowest_end(self) -> float:
+        """The longest time, in seconds, from the last restart until all jobs had ended."""
+        return max(self.terminal_seconds, default=0.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give them for the report."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "terminal_seconds"}
+        half = percentile(self.terminal_seconds or [0.0], 0.5)
+        return plain | {"terminal_after_restart_s": {"p50": round(half, 2), "max": round(self.slowest_end, 2)}}
+
+
+class Stage:
+    """A program with its data below `scratch`, a tree, and a client.
+
+    Args:
+        engine: where its databases lie.
+        scratch: an empty folder.
+        seed: from which all that is drawn follows.
+        files: clips in the tree at first.
+        workers: processes that run jobs, the server's own one included.
+        rightly_failed: error codes with which a job may end under what is tried here.
+        strict: the server is never killed, so every request must be answered.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        scratch: Path,
+        *,
+        seed: int,
+        files: int,
+        workers: int = 1,
+        rightly_failed: frozenset[str] = frozenset(),
+        strict: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.tree = LivingTree(scratch / "films", files, random.Random(seed + 1))
+        self.data = scratch / "data"
+        self.figures = Figures()
+        self.promises = Promises()
+        self._engine, self._scratch, self._environment = engine, scratch, environment or {}
+        self.fleet = self._new_fleet(self.data, workers)
+        self.client = RestlessClient(self.fleet, self.tree, self.promises, random.Random(seed + 2), strict=strict)
+        self._rightly_failed = rightly_failed
+
+    def start(self) -> None:
+        """Start what is not running."""
+        self.fleet.start()
+        self.figures.starts += 1
+
+    def start_until_ready(self) -> None:
+        """Start until the server takes requests."""
+        self.start()
+        while not self.fleet.ready():
+            self.start()
+
+    def change_tree(self) -> None:
+        """Every other time, change the tree."""
+        if self.rng.random() < 0.5:
+            self.tree.change()
+            self.figures.tree_changes += 1
+
+    def submit_whole(self, **options: bool) -> str:
+        """Submit a scan of the whole tree; gives its id, which counts as acknowledged."""
+        while True:
+            self.start_until_ready()
+            try:
+                with self.fleet.calls().client as client:
+                    job_id = Calls(client).submit(self.tree.root, **options)
+            except httpx2.TransportError:  # what was killed a moment ago still answered
+                continue
+            with self.promises.lock:
+                self.promises.kinds.setdefault(job_id, "force" if options.get("force") else "whole")
+            return job_id
+
+    def reckon(self, closing: str) -> None:
+        """Hold everything against what must be. The client rests, and the tree has not changed since `closing`.
+
+        Args:
+            closing: the last scan of the whole tree that was acknowledged.
+        """
+        figures = self.figures
+        waited = self._all_terminal()
+        figures.terminal_seconds.append(waited)
+        if waited > MOST_TERMINAL_SECONDS:
+            figures.violations.append(f"it took {waited:.1f} s after the restart until all jobs had ended")
+        with self.fleet.calls().client as client:
+            calls = Calls(client)
+            self._check_records(calls)
+            last, disturbed = self._last_scan(calls, closing), calls.catalogue()
+        figures.violations += self.fleet.stop()
+        figures.violations += shorten(audit(self._engine, self.data, self._complete()))
+        self._compare(last, disturbed)
+        figures.violations += shorten(self.promises.violations)
+        self.promises.violations.clear()
+        say(
+            f"{figures.disturbances.total()} times {dict(figures.disturbances)}, {len(self.promises.kinds)} jobs "
+            f"acknowledged, all ended {waited:.1f} s after the last start, {len(figures.violations)} violations"
+        )
+
+    def conclude(self) -> Figures:
+        """End everything, and give the figures."""
+        self.fleet.abandon()
+        figures, promises = self.figures, self.promises
+        records = promises.ended.values()
+        figures.violations += shorten(promises.violations)
+        figures.acknowledged, figures.joined, figures.answers = len(promises.kinds), promises.joined, promises.answers
+        figures.scans.update(promises.kinds.values())
+        figures.statuses.update(record["status"] for record in records)
+        figures.failures.update(record["error_code"] for record in records if record["error_code"])
+        figures.attempts = sum(record["attempt"] for record in records)
+        figures.most_attempts = max((record["attempt"] for record in records), default=0)
+        return figures
+
+    def _all_terminal(self) -> float:
+        """Wait until every acknowledged job has ended; gives the seconds since the last start."""
+        while not self.fleet.ready():
+            self.start()
+        with self.fleet.calls(90).client as client:
+            for job_id in self.promises.open_jobs():
+                record = self._ended(client, job_id)
+                if record is not None:
+                    self.promises.note(record)
+        return time.monotonic() - self.fleet.started_at
+
+    def _ended(self, client: httpx2.Client, job_id: str) -> dict[str, Any] | None:
+        until = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            answer = client.get(f"/api/v1/jobs/{job_id}/wait", params={"timeout": 10})
+            if answer.status_code != 200:
+                self.figures.violations.append(f"the acknowledged job {job_id} is lost: {answer.text}")
+                return None
+            record: dict[str, Any] = answer.json()
+            if record["finished_at"]:
+                return record
+            if time.monotonic() > until:
+                self.figures.violations.append(f"the acknowledged job {job_id} does not end: {record}")
+                return None
+
+    def _check_records(self, calls: Calls) -> None:
+        """Every acknowledged job is there, has ended as it did when it was first seen, and for a reason."""
+        violations = self.figures.violations
+        for job_id in list(self.promises.kinds):
+            answer = calls.client.get(f"/api/v1/jobs/{job_id}")
+            if answer.status_code != 200:
+                violations.append(f"the acknowledged job {job_id} is lost: {answer.text}")
+                continue
+            record = answer.json()
+            self.promises.note(record)
+            if record["status"] in ("failed", "timeout") and record["error_code"] not in self._rightly_failed:
+                violations.append(f"a job ended that should not have: {record}")
+            if job_id in self.promises.cancels and not record["cancel_requested"]:
+                violations.append(f"an acknowledged cancel is forgotten: {record}")
+            # A cancel whose answer was cut off may have been recorded nevertheless.
+            if record["status"] == "cancelled" and not record["cancel_requested"]:
+                violations.append(f"a job was cancelled that nobody cancelled: {record}")
+
+    def _last_scan(self, calls: Calls, closing: str) -> dict[str, Any]:
+        """Give the last scan's record; of another one, where that rightly failed or a file was set aside."""
+        record = calls.job(closing)
+        failed = calls.ledger(closing, outcome="failed")
+        aside = [row["path"] for row in failed if row["code"] in SET_ASIDE]
+        self.figures.set_aside += len(aside)
+        if 2 * self.figures.set_aside > self.figures.disturbances.total():
+            self.figures.violations.append(f"more files were set aside than can have been killed twice: {aside}")
+        if record["status"] != "complete" or aside:
+            closing = self.submit_whole(force=True)
+            record = calls.finish(closing, GIVE_UP_SECONDS)
+            self.promises.note(record)
+        return record
+
+    def _compare(self, last: dict[str, Any], disturbed: dict[str, dict[str, Any]]) -> None:
+        """Hold the catalogue and the last scan's counts against those of an undisturbed scan."""
+        figures, data = self.figures, self._scratch / f"undisturbed {self.figures.catalogues_compared}"
+        fleet = self._new_fleet(data, 1)
+        fleet.start()
+        try:
+            fleet.ready()
+            with fleet.calls(180).client as client:
+                result = Calls(client).scan(self.tree.root)
+                undisturbed = Calls(client).catalogue()
+        finally:
+            figures.violations += fleet.stop()
+        figures.violations += shorten(catalogue_differences(disturbed, undisturbed, self.tree.files()))
+        for name in ("scanned", "failed", "skipped"):
+            if last["status"] != "complete" or last["result"][name] != result[name]:
+                figures.violations.append(f"{name}: {result[name]} undisturbed, but of the last scan {last}")
+        figures.catalogues_compared += 1
+        figures.videos_compared += len(undisturbed)
+        if not figures.violations:
+            shutil.rmtree(data)
+
+    def _complete(self) -> dict[str, dict[str, Any]]:
+        ended = self.promises.ended.items()
+        return {job_id: record["result"] for job_id, record in ended if record["status"] == "complete"}
+
+    def _new_fleet(self, data: Path, workers: int) -> Fleet:
+        data.mkdir(parents=True, exist_ok=True)
+        environment = {**self._environment, **self._engine.environment(data)}
+        return Fleet(data, self._scratch / f"{data.name}.log", environment, workers=workers, rng=self.rng)
