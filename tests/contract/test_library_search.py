@@ -1,13 +1,13 @@
-"""Pages in every order, and what a query finds."""
+"""Pages in every order, and what a query finds, in both databases."""
 
 import base64
 import json
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from stoat_ferret import cursors
 from stoat_ferret.db.tables import videos
@@ -15,8 +15,9 @@ from stoat_ferret.errors import InvalidCursorError, InvalidQueryError
 from stoat_ferret.library import search
 from stoat_ferret.library.models import Video
 from stoat_ferret.library.search import MAX_TERMS, SORT_FIELDS, find
-from stoat_ferret.library.text import fold, query_grams, split_query
-from tests.factories import Stage, make_catalogue, make_settings, put
+from stoat_ferret.library.text import fold, split_query
+from tests.contract.catalogues import BOTH, open_catalogue
+from tests.factories import Stage, make_settings, put
 
 SORTS = [sign + field for field in SORT_FIELDS for sign in ("", "-")]
 TITLES = [
@@ -31,12 +32,11 @@ TITLES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def stocked(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """A catalogue of 40 videos: times and sizes repeat, durations are missing here and there."""
-
+@pytest.fixture(scope="module", params=BOTH)
+def stocked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A catalogue of 41 videos: times and sizes repeat, durations are missing here and there."""
     folder = tmp_path_factory.mktemp("stocked")
-    stage = Stage(make_catalogue(folder / "library.db"), make_settings(folder / "data"))
+    stage = Stage(open_catalogue(request.param, request, folder), make_settings(folder / "data"))
     for number in range(40):
         put(folder / "v" / f"{number // 7}" / f"{number % 5}é{number}.mp4", f"video {TITLES[number % len(TITLES)]}")
     put(folder / "v" / "same" / "0é0.mp4")
@@ -50,7 +50,8 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Stage:
                 "size": number % 6,
             }
             connection.execute(update(videos).where(videos.c.id == video.id).values(values))
-    return stage
+    yield stage
+    stage.catalogue.close()
 
 
 def pages(stage: Stage, sort: str, limit: int, query: str | None = None) -> list[Video]:
@@ -174,27 +175,3 @@ def test_a_cursor_of_another_query_or_order_is_refused(stocked: Stage) -> None:
     raw = base64.urlsafe_b64encode(json.dumps(["x", []]).encode()).decode()
     with pytest.raises(InvalidCursorError):
         find(stocked.catalogue, cursor=raw)
-
-
-def test_the_index_follows_titles_and_deletions(stage: Stage, tmp_path: Path) -> None:
-    """What a video was called before does not find it, nor does anything once it is deleted."""
-    path = put(tmp_path / "v" / "a.mp4", "video before")
-    put(tmp_path / "v" / "b.mp4", "video other")
-    stage.scan(tmp_path / "v")
-    put(path, "video after")
-    stage.scan(tmp_path / "v")
-    assert find(stage.catalogue, query="before").total == 0
-    assert indexed(stage, "bef") == 0
-    assert indexed(stage, "aft") == 1
-    assert find(stage.catalogue, query="after").total == 1
-    stage.repository.delete_video(find(stage.catalogue, query="after").videos[0].id)
-    assert find(stage.catalogue, query="after").total == 0
-    assert indexed(stage, "aft") == 0
-    assert find(stage.catalogue, query="other").total == find(stage.catalogue, query="e").total == 1
-
-
-def indexed(stage: Stage, gram: str) -> int:
-    """Count the rows that the index itself has for a gram, right or wrong."""
-    match = text("SELECT count(*) FROM video_grams WHERE video_grams MATCH :word")
-    with stage.catalogue.read() as connection:
-        return int(connection.execute(match, {"word": query_grams(gram)[0].encode().hex()}).scalar_one())

@@ -1,4 +1,4 @@
-"""Reads and small changes of the catalogue."""
+"""Reads and small changes of the catalogue, in both databases."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,12 @@ import pytest
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
-from stoat_ferret.library import absence, changes, ledger, repository
+from stoat_ferret.library import absence, changes, grams, ledger, repository
 from stoat_ferret.library.batch import _microseconds
 from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import LibraryRepository, new_library, steps
+from stoat_ferret.library.search import find
+from tests.contract.catalogues import each_catalogue  # noqa: F401
 from tests.factories import Stage, put
 
 
@@ -155,3 +157,27 @@ def test_a_new_library_has_nothing_in_it() -> None:
     one, other = new_library(b"/v", 0.5), new_library(b"/v", 0.5)
     assert one.id != other.id
     assert (one.video_count, one.state, one.last_scan_job_id) == (0, "online", None)
+
+
+def test_the_index_follows_titles_and_deletions(stage: Stage, tmp_path: Path) -> None:
+    """What a video was called before does not find it, nor does anything once it is deleted."""
+    path = put(tmp_path / "v" / "a.mp4", "video before")
+    put(tmp_path / "v" / "b.mp4", "video other")
+    stage.scan(tmp_path / "v")
+    put(path, "video after")
+    stage.scan(tmp_path / "v")
+    assert find(stage.catalogue, query="before").total == 0
+    assert indexed(stage, "bef") == 0
+    assert indexed(stage, "aft") == 1
+    assert find(stage.catalogue, query="after").total == 1
+    stage.repository.delete_video(find(stage.catalogue, query="after").videos[0].id)
+    assert find(stage.catalogue, query="after").total == 0
+    assert indexed(stage, "aft") == 0
+    assert find(stage.catalogue, query="other").total == find(stage.catalogue, query="e").total == 1
+
+
+def indexed(stage: Stage, gram: str) -> int:
+    """Count the rows that the index itself has for a gram, right or wrong."""
+    held = grams.holding([gram], postgres=stage.catalogue.is_postgres)
+    with stage.catalogue.read() as connection:
+        return len(connection.execute(held).all())
