@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ class Fleet:
         self._announced = threading.Event()
         self._address = ""
         self._seen: dict[int, psutil.Process] = {}
-        self.deaths: Counter[str] = Counter()
         self.started_at = time.monotonic()
 
     # Start and orderly end
@@ -128,27 +126,25 @@ class Fleet:
 
     # Deaths
 
-    def kill(self, target: str, number: signal.Signals = signal.SIGKILL) -> bool:
-        """Send a signal to `server`, `worker`, `both` or a `probe` process; False when there is none to send it to."""
+    def victims(self, target: str) -> list[psutil.Process]:
+        """Give the processes that `server`, `both` (it and the workers), `worker` or `probe` (one of them) stand for."""
         self._notice()
-        victims: list[psutil.Process] = []
-        if target in ("server", "both"):
-            victims += [process for process in [self.server()] if process]
-        if target in ("worker", "both"):
-            workers = self.workers()
-            victims += workers if target == "both" else workers and [self._rng.choice(workers)]
-        if target == "probe":
-            probes = self.probes()
-            victims += probes and [self._rng.choice(probes)]
+        if target == "server":
+            return [process for process in [self.server()] if process]
+        if target == "both":
+            return self.victims("server") + self.workers()
+        candidates = self.workers() if target == "worker" else self.probes()
+        return candidates and [self._rng.choice(candidates)]
+
+    def kill(self, target: str, number: signal.Signals = signal.SIGKILL) -> bool:
+        """Send a signal to what `target` stands for; False when there is nothing to send it to."""
         hit = False
-        for victim in victims:
+        for victim in self.victims(target):
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(number)
                 hit = True
-        if hit:
-            self.deaths[target] += 1
-            if number in (signal.SIGKILL, signal.SIGSEGV) and target in ("server", "both") and self._server:
-                self._server.wait(30)
+        if hit and target in ("server", "both") and self._server and number is signal.SIGKILL:
+            self._server.wait(30)
         return hit
 
     def _notice(self) -> None:

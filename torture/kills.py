@@ -88,7 +88,7 @@ class Kills:
 
     def _kill(self, target: str, moment: str) -> None:
         if self._fleet.kill(target):
-            self._stage.figures.disturbances[target] += 1
+            self._stage.disturbed(target)
             self._stage.figures.moments[moment] += 1
             self._stage.start()
 

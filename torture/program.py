@@ -67,5 +67,5 @@ def _sentence(name: str, figures: Figures) -> str:
     return (
         f"{figures.disturbances.total()} {name}, {figures.acknowledged} jobs acknowledged, "
         f"{figures.catalogues_compared} catalogues compared, all jobs ended at the latest "
-        f"{figures.slowest_end:.1f} s after a restart, {len(figures.violations)} violations"
+        f"{figures.slowest_end:.1f} s after the last of them, {len(figures.violations)} violations"
     )

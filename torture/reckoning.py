@@ -48,7 +48,7 @@ class Figures:
 
     @property
     def slowest_end(self) -> float:
-        """The longest time, in seconds, from the last restart until all jobs had ended."""
+        """The longest time, in seconds, from the last disturbance or restart until all jobs had ended."""
         return max(self.terminal_seconds, default=0.0)
 
     def to_json(self) -> dict[str, Any]:
@@ -92,6 +92,7 @@ class Stage:
         self.fleet = self._new_fleet(self.data, workers)
         self.client = RestlessClient(self.fleet, self.tree, self.promises, random.Random(seed + 2), strict=strict)
         self._rightly_failed = rightly_failed
+        self._disturbed_at = time.monotonic()
 
     def start(self) -> None:
         """Start what is not running."""
@@ -103,6 +104,11 @@ class Stage:
         self.start()
         while not self.fleet.ready():
             self.start()
+
+    def disturbed(self, how: str, times: int = 1) -> None:
+        """Count what was done to the program just now."""
+        self.figures.disturbances[how] += times
+        self._disturbed_at = time.monotonic()
 
     def change_tree(self) -> None:
         """Every other time, change the tree."""
@@ -133,7 +139,7 @@ class Stage:
         waited = self._all_terminal()
         figures.terminal_seconds.append(waited)
         if waited > MOST_TERMINAL_SECONDS:
-            figures.violations.append(f"it took {waited:.1f} s after the restart until all jobs had ended")
+            figures.violations.append(f"it took {waited:.1f} s until all jobs had ended")
         with self.fleet.calls().client as client:
             calls = Calls(client)
             self._check_records(calls)
@@ -145,7 +151,7 @@ class Stage:
         self.promises.violations.clear()
         say(
             f"{figures.disturbances.total()} times {dict(figures.disturbances)}, {len(self.promises.kinds)} jobs "
-            f"acknowledged, all ended {waited:.1f} s after the last start, {len(figures.violations)} violations"
+            f"acknowledged, all ended {waited:.1f} s after the last of it, {len(figures.violations)} violations"
         )
 
     def conclude(self) -> Figures:
@@ -163,7 +169,7 @@ class Stage:
         return figures
 
     def _all_terminal(self) -> float:
-        """Wait until every acknowledged job has ended; gives the seconds since the last start."""
+        """Wait until every acknowledged job has ended; gives the seconds since the last start or disturbance."""
         while not self.fleet.ready():
             self.start()
         with self.fleet.calls(90).client as client:
@@ -171,7 +177,7 @@ class Stage:
                 record = self._ended(client, job_id)
                 if record is not None:
                     self.promises.note(record)
-        return time.monotonic() - self.fleet.started_at
+        return time.monotonic() - max(self.fleet.started_at, self._disturbed_at)
 
     def _ended(self, client: httpx2.Client, job_id: str) -> dict[str, Any] | None:
         until = time.monotonic() + GIVE_UP_SECONDS

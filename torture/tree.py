@@ -10,6 +10,7 @@ from tools.trees import make_tree, unique_clip
 YEAR_NS = 365 * 86_400 * 10**9
 LAST_CHANGE_NS = 1_700_000_000 * 10**9
 """Old enough that a folder's digest is stored: of a file changed just now it could not be told whether it is done."""
+MARK_BYTES = 24
 SCANS = ("whole", "part", "flat", "force", "force part", "dry run")
 
 
@@ -36,6 +37,10 @@ class LivingTree:
     def files(self) -> list[Path]:
         """Give the files that have a video's name."""
         return sorted(self.root.rglob("*.mp4"))
+
+    def good_files(self) -> list[Path]:
+        """Give those of them that are videos: a clip ends in the mark that makes it unlike any other."""
+        return [path for path in self.files() if path.read_bytes()[-MARK_BYTES:-16].startswith(b"\0\0\0")]
 
     def change(self) -> str:
         """Make one change; gives its name."""
