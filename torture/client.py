@@ -143,6 +143,8 @@ class RestlessClient:
 
     def _submit(self, client: httpx2.Client) -> None:
         kind, folder, options = self._tree.scan(self._rng)
+        if folder != self._tree.root and not self._library_is_known():
+            return  # it would become a library of its own, which is offline once the folder has another name
         first = self._submit_one(client, kind, folder, options)
         if first is None or self._rng.random() > 0.3:
             return
@@ -153,6 +155,11 @@ class RestlessClient:
             record = self._get(client, f"/api/v1/jobs/{first}").json()
             if record.get("status") == "pending" and record["attempt"] == 0:
                 self._promises.violations.append(f"{second} was not joined to its equal {first}, which still waits")
+
+    def _library_is_known(self) -> bool:
+        with self._promises.lock:
+            ended, kinds = self._promises.ended.items(), self._promises.kinds
+            return any(record["status"] == "complete" and kinds[job] != "dry run" for job, record in ended)
 
     def _submit_one(self, client: httpx2.Client, kind: str, folder: Path, options: dict[str, bool]) -> str | None:
         answer = client.post("/api/v1/videos/scan", json={"path": str(folder), **options})

@@ -127,7 +127,7 @@ class Fleet:
     # Deaths
 
     def victims(self, target: str) -> list[psutil.Process]:
-        """Give the processes that `server`, `both` (it and the workers), `worker` or `probe` (one of them) stand for."""
+        """Give the processes that `server`, `both` (it and the workers), `worker` and `probe` (one each) stand for."""
         self._notice()
         if target == "server":
             return [process for process in [self.server()] if process]

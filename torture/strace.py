@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ATTACH_SECONDS = 30.0
+LET_GO_SECONDS = 10.0
 MARK = "(INJECTED)"
 
 
@@ -43,21 +44,29 @@ def available() -> str | None:
 
 @contextmanager
 def failing(pids: Sequence[int], files: Sequence[Path], fault: Fault, log: Path) -> Iterator[None]:
-    """Let calls of processes, and of those that they start meanwhile, that concern certain files fail.
+    """Let calls of processes, that is of the threads that they have now, fail where they concern certain files.
 
     `log` then holds the calls that were made, each that failed so with the mark `(INJECTED)`.
+
+    Raises:
+        ProcessLookupError: a process has ended.
     """
     watched = [part for path in files for part in ("-P", str(path))]
-    traced = [part for pid in pids for part in ("-p", str(pid))]
+    # Thread by thread, not with -f, which also follows children: let go of amid a vfork, parent and child stay stopped.
+    threads = [thread for pid in pids for thread in _threads(pid)]
+    traced = [part for thread in threads for part in ("-p", str(thread))]
     inject = f"inject={fault.calls}:error={fault.error}:when={fault.when}"
-    command = ["strace", "-f", "-qq", "-e", f"trace={fault.calls}", "-e", inject, *watched, *traced, "-o", str(log)]
+    command = ["strace", "-qq", "-e", f"trace={fault.calls}", "-e", inject, *watched, *traced, "-o", str(log)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
         try:
-            _await_attached(tracer, pids)
+            _await_attached(tracer, threads)
             yield
         finally:
             tracer.send_signal(signal.SIGINT)  # it lets go of what it traces, which goes on undisturbed
-            tracer.wait(30)
+            try:
+                tracer.wait(LET_GO_SECONDS)
+            except subprocess.TimeoutExpired:
+                tracer.kill()  # the system then does that for it
 
 
 def injected(log: Path) -> int:
@@ -68,20 +77,27 @@ def injected(log: Path) -> int:
         return 0
 
 
-def _await_attached(tracer: "subprocess.Popen[bytes]", pids: Sequence[int]) -> None:
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"process {pid} has ended") from error
+
+
+def _await_attached(tracer: "subprocess.Popen[bytes]", threads: Sequence[int]) -> None:
     until = time.monotonic() + ATTACH_SECONDS
-    while not all(_is_traced(pid) for pid in pids):
+    while not all(_is_traced(thread) for thread in threads):
         if tracer.poll() is not None:
             assert tracer.stderr is not None
             raise ProcessLookupError(tracer.stderr.read().decode().strip())
         if time.monotonic() > until:
-            raise TimeoutError(f"strace did not attach to {pids}")
+            raise TimeoutError(f"strace did not attach to {threads}")
         time.sleep(0.005)
 
 
-def _is_traced(pid: int) -> bool:
+def _is_traced(thread: int) -> bool:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{thread}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True  # it has ended; there is nothing to wait for
     return "TracerPid:\t0\n" not in status

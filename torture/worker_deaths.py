@@ -1,6 +1,6 @@
 """Let workers and probe processes die in every way while they scan; every file must be accounted for all the same.
 
-usage: python -m torture.worker_deaths [--deaths 300] [--seed N] [--files 2500] [--json OUT]
+usage: python -m torture.worker_deaths [--deaths 200] [--seed N] [--files 2500] [--json OUT]
 
 One scan after another examines the whole tree anew. Meanwhile a worker or a probe process is killed, crashes (SIGSEGV),
 is stopped for good (SIGSTOP) or finds no more memory (its limit is set to what it has). Each scan must then have an
@@ -135,7 +135,7 @@ def main() -> None:
     def part(engine: Engine, scratch: Path, args: Arguments) -> Figures:
         return torture(engine, scratch, deaths=args.times, seed=args.seed, files=args.files)
 
-    run_part("deaths", __doc__, part, times=300, files=2500)
+    run_part("deaths", __doc__, part, times=200, files=2500)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""The short forms of what `make torture` does at length: killed, failing and dying, the program loses nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from stoat_ferret.settings import Settings
+from torture import kills, storage_faults, strace, worker_deaths
+from torture.engines import open_engine
+from torture.reckoning import Figures
+
+SEED = 20_240_607
+
+
+def check(figures: Figures) -> None:
+    """Nothing was violated, and there was something that could have been."""
+    assert figures.violations == []
+    assert figures.acknowledged > 0
+    assert figures.catalogues_compared > 0
+    assert figures.videos_compared > 0
+
+
+@pytest.mark.slow
+def test_thirty_kills_lose_no_job_and_leave_the_catalogue_of_an_undisturbed_scan(tmp_path: Path) -> None:
+    """Server, worker, both and probe processes die at random instants, while a client asks and files change."""
+    with open_engine("sqlite") as engine:
+        figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, kills_a_checkpoint=30)
+    check(figures)
+    assert figures.disturbances.total() >= 30
+    assert figures.slowest_end <= 60
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.skipif("database_url" not in Settings.model_fields, reason="the program cannot be pointed at Postgres yet")
+def test_thirty_kills_with_two_workers_on_postgres_lose_nothing_either(tmp_path: Path) -> None:
+    """The same with `stoat worker` beside the server, both of them targets."""
+    with open_engine("postgres") as engine:
+        figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, workers=2, kills_a_checkpoint=30)
+    check(figures)
+    assert figures.slowest_end <= 60
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(strace.available() is not None, reason=f"nothing can be made to fail here: {strace.available()}")
+def test_a_dozen_storage_faults_are_said_plainly_and_lose_nothing(tmp_path: Path) -> None:
+    """Full disk, failed writes, syncs and reads: a problem with a code each time, and all is well afterwards."""
+    with open_engine("sqlite") as engine:
+        figures = storage_faults.torture(engine, tmp_path, faults=12, seed=SEED, files=300, episodes_a_checkpoint=12)
+    check(figures)
+    assert figures.disturbances.total() >= 12
+
+
+@pytest.mark.slow
+def test_every_file_is_accounted_for_though_workers_and_probe_processes_die(tmp_path: Path) -> None:
+    """Killed, crashed, stopped for good, out of memory: each file has one outcome, and the right one."""
+    with open_engine("sqlite") as engine:
+        figures = worker_deaths.torture(engine, tmp_path, deaths=10, seed=SEED, files=1200, scans_a_checkpoint=2)
+    check(figures)
+    assert figures.disturbances.total() >= 10
