@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from stoat_ferret import __version__
-from stoat_ferret.cli import doctor, jobs, output, scan, search, serve, show, worker
+from stoat_ferret.cli import db, doctor, jobs, output, scan, search, serve, show, worker
 from stoat_ferret.cli.exits import ExitStatus, status_of
 from stoat_ferret.errors import StoatError
 
@@ -54,6 +54,7 @@ scan.register(app)
 search.register(app)
 show.register(app)
 jobs.register(app)
+db.register(app)
 doctor.register(app)
 worker.register(app)
 

@@ -55,6 +55,12 @@ def _prepare_postgres(connection: Connection, database: Database) -> None:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
 
 
+def is_there(database: Database) -> bool:
+    """Tell whether the database has a schema of this program, of whatever version."""
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision() is not None
+
+
 def newest_schema(tree: Tree) -> str:
     """Give the version of the schema that this program works with."""
     return ScriptDirectory.from_config(_config(tree)).get_current_head() or ""
