@@ -3,7 +3,7 @@
 usage: python -m torture.storage_faults [--faults 300] [--seed N] [--files 600] [--json OUT]
 
 strace attaches to the running server, its worker or both and makes some of their system calls on the database files
-fail: ENOSPC and EIO of a write, EIO of a sync, of a read, of a truncation; once, a few times, or all for a while. The
+fail: ENOSPC and EIO of a write, EIO of a sync or of a read; once, a few times, or all for a while. The
 client meanwhile submits, cancels and reads: each request must be answered, by a success or by a problem document that
 has a code and, where it is worth trying again, says when. Afterwards everything that was acknowledged must be there,
 every job must end, with the error `STORAGE_…` at the worst, and a scan must give the catalogue of an undisturbed one.
@@ -29,9 +29,8 @@ KINDS = {
     "failed write": ("pwrite64,write", "EIO"),
     "failed sync": ("fsync,fdatasync", "EIO"),
     "failed read": ("pread64,read", "EIO"),
-    "failed truncation": ("ftruncate", "EIO"),
 }
-WEIGHTS = (4, 4, 5, 1, 1)
+WEIGHTS = (4, 4, 5, 1)
 FILES = {
     "job records": ("jobs.db", "jobs.db-wal"),
     "catalogue": ("library.db", "library.db-wal"),

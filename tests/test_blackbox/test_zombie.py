@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from stoat_ferret.api.app import create_app
 from stoat_ferret.settings import Settings
-from tests.test_blackbox.program import Calls
+from tests.test_blackbox.program import NOT_ON_POSTGRES, Calls
 from tools.trees import make_tree
 from torture.audit import audit
 from torture.engines import Engine, open_engine
@@ -30,9 +30,7 @@ LEASE = {"STOAT_LEASE_SECONDS": "2", "STOAT_LEASE_RENEW_SECONDS": "0.4"}
 PATIENCE_SECONDS = 60.0
 LOST = "job lost to another worker"
 
-needs_setting = pytest.mark.skipif(
-    "database_url" not in Settings.model_fields, reason="the program cannot be pointed at Postgres yet"
-)
+needs_setting = pytest.mark.skipif(NOT_ON_POSTGRES is not None, reason=str(NOT_ON_POSTGRES))
 engines = pytest.mark.parametrize(
     "engine", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, needs_setting])], indirect=True
 )
