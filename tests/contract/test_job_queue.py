@@ -10,7 +10,7 @@ import pytest
 from stoat_ferret.errors import InvalidCursorError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.queue import AsyncJobQueue
-from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, open_stage
+from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ COMPLETE = JobOutcome(status=JobStatus.COMPLETE, result={"answer": 42})
 @pytest.fixture(params=QUEUES)
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """Give each kind of queue in turn."""
-    with open_stage(request.param, tmp_path) as stage:
+    with stage_of(request, tmp_path) as stage:
         yield stage
 
 

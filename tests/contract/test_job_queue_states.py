@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import URL
 
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
 from stoat_ferret.jobs.model import Claim, JobOutcome, JobRequest, JobStatus, Progress, Wanted
@@ -52,6 +53,7 @@ class QueueStates(RuleBasedStateMachine):
     """Calls a queue and the model alike, and compares."""
 
     kind: ClassVar[str]
+    url: ClassVar[URL | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +61,7 @@ class QueueStates(RuleBasedStateMachine):
         self.runner = self.stack.enter_context(asyncio.Runner())
         folder = self.stack.enter_context(tempfile.TemporaryDirectory(dir=_memory_disk()))
         self.clock = Clock()
-        self.queue = self.stack.enter_context(open_stage(self.kind, Path(folder), self.clock)).queue
+        self.queue = self.stack.enter_context(open_stage(self.kind, Path(folder), self.clock, url=self.url)).queue
         self.jobs: list[Model] = []
         self.claims: list[Claim] = []
 
@@ -216,6 +218,12 @@ class LocalStates(QueueStates):
     kind = "local"
 
 
+class PostgresStates(QueueStates):
+    """In Postgres."""
+
+    kind = "postgres"
+
+
 def _memory_disk() -> str | None:
     # Thousands of commits: what they promise when the power fails is not the question here.
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of its own is made there
@@ -229,3 +237,15 @@ TestMemoryStates = MemoryStates.TestCase
 TestMemoryStates.settings = QUICK
 TestLocalStates = LocalStates.TestCase
 TestLocalStates.settings = QUICK
+
+
+@pytest.mark.postgres
+class TestPostgresStates(PostgresStates.TestCase):  # type: ignore[misc, valid-type]  # made by Hypothesis
+    """The same on a server, where each call takes longer."""
+
+    settings = settings(QUICK, max_examples=20)
+
+    @pytest.fixture(autouse=True)
+    def server(self, postgres_database: URL) -> None:
+        """Say where the jobs are."""
+        PostgresStates.url = postgres_database

@@ -9,7 +9,7 @@ import pytest
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress
 from stoat_ferret.jobs.queue import AsyncJobQueue
-from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, open_stage
+from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ WRITES: dict[str, Write] = {
 @pytest.fixture(params=QUEUES)
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """Give each kind of queue in turn."""
-    with open_stage(request.param, tmp_path) as stage:
+    with stage_of(request, tmp_path) as stage:
         yield stage
 
 

@@ -54,8 +54,26 @@ URGENCY = {"status", "priority", "run_after"}
 class Dispatch(Protocol):
     """The engine's side of a job that becomes ready, where the engine has one."""
 
-    def offer(self, connection: Connection, row: Row) -> None:
-        """Make the engine offer a pending job to a worker, once the transaction is committed."""
+    def offer(self, connection: Connection, row: Row, held: int | None = None) -> None:
+        """Make the engine offer a pending job to a worker, once the transaction is committed.
+
+        Args:
+            connection: in the transaction that makes the job ready.
+            row: the job.
+            held: the engine's job that had brought the claim from which this one comes back, if it does.
+        """
+        ...
+
+    def retire(self, connection: Connection, held: int) -> None:
+        """Make the engine forget its job, whose claim is over."""
+        ...
+
+    def alive(self, connection: Connection, worker_id: str) -> None:
+        """Tell the engine that a worker lives."""
+        ...
+
+    def gone(self, connection: Connection, worker_id: str) -> None:
+        """Tell the engine that a worker has ended."""
         ...
 
 
@@ -67,7 +85,7 @@ class Records:
         lease_seconds: how long a claim holds that is not renewed.
         catalogue: where runs store their effects; it is asked whether a run that died had stored anything.
         reserve: room on the disk for what must be recorded when it is full.
-        dispatch: told of every job that becomes ready.
+        dispatch: told, in the same transaction, of every job that becomes ready, of the end of claims, and of workers.
         limits: how many jobs of a type may run at once, over all workers; a type without a number: any number.
         clock: the time in microseconds, for tests.
     """
@@ -119,7 +137,7 @@ class Records:
         changes = changes | {"revision": next_revision(connection)}
         self._set(connection, present, changes)
         changed = {**present, **changes}
-        self._tell(connection, changed, changes)
+        self._tell(connection, changed, changes, present["engine_id"])
         return as_job(changed)
 
     @staticmethod
@@ -129,11 +147,13 @@ class Records:
         given = {name: value for name, value in changes.items() if value is not None}
         connection.execute(UPDATE.values(**unset) if unset else UPDATE, given | {"job_id": present["id"]})
 
-    def _tell(self, connection: Connection, changed: Row, changes: Changes) -> None:
+    def _tell(self, connection: Connection, changed: Row, changes: Changes, held: int | None = None) -> None:
         """Tell the engine of a job that is ready now, or more urgently so, and Postgres' listeners of any change."""
         ready = changed["status"] == JobStatus.PENDING.value
         if self._dispatch is not None and ready and not changes.keys().isdisjoint(URGENCY):
-            self._dispatch.offer(connection, changed)
+            self._dispatch.offer(connection, changed, held)
+        elif self._dispatch is not None and held is not None and changed["engine_id"] is None:
+            self._dispatch.retire(connection, held)
         if self.database.is_postgres:
             connection.exec_driver_sql(f"NOTIFY {CHANGED}")
 

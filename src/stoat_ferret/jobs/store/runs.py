@@ -1,7 +1,6 @@
 """What workers do with jobs: claim, renew, report, wait for parts, finish, hand back."""
 
 from collections.abc import Collection
-from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, distinct, exists, func, or_, select
@@ -17,15 +16,6 @@ SUSPECT_SECONDS = 30
 """How long a job whose worker died has to itself, away from others of the kind: whichever kills the next worker is then
 found out, and those that merely ran beside it are not given up with it."""
 TAKEOVERS = "lease_takeovers"
-
-
-class Refusal(Enum):
-    """Why a certain job cannot be claimed."""
-
-    OVER = auto()
-    """It has ended, runs already, or is not there."""
-    BLOCKED = auto()
-    """Not now: another one excludes it, its time has not come, or there are enough of its type."""
 
 
 def _ready() -> ColumnElement[bool]:
@@ -83,18 +73,6 @@ class Runs(Records):
                 return self._claim(connection, found, worker_id, at["now"])
             return None
 
-    def claim_this(self, job_id: str, worker_id: str, *, engine_id: int | None = None) -> Claim | Refusal:
-        """Take a certain job, if it may run."""
-        with self._write(durable=False) as connection:
-            for found in rows(connection, BY_ID, job_id=job_id):
-                if found["status"] != JobStatus.PENDING.value:
-                    return Refusal.OVER
-                at = self._at(connection, ANYTHING)
-                if connection.execute(READY_ID, at | {"job_id": job_id}).first() is None:
-                    return Refusal.BLOCKED
-                return self._claim(connection, found, worker_id, at["now"], engine_id)
-            return Refusal.OVER
-
     @with_last_reserve
     def take_back_expired(self) -> list[Job]:
         """Hand back the jobs whose leases have ended; gives them as they were."""
@@ -103,16 +81,6 @@ class Runs(Records):
                 return []
         with self._write() as connection:
             return self._take_back_expired(connection)
-
-    def pending_places(self) -> list[str]:
-        """Give the places of the jobs that wait."""
-        with self.database.read() as connection:
-            return list(connection.execute(PENDING_PLACES).scalars())
-
-    def full_types(self) -> frozenset[str]:
-        """Give the types of which as many jobs run as may."""
-        with self.database.read() as connection:
-            return self._full_types(connection)
 
     @with_last_reserve
     def renew(self, claim: Claim) -> Job:
@@ -169,9 +137,7 @@ class Runs(Records):
             FencedError: the job is no longer this worker's.
         """
         with self._write() as connection:
-            ended = self._end(connection, own(connection, claim), outcome)
-            self._offer_excluded(connection, claim.job.id)
-            return ended
+            return self._end(connection, own(connection, claim), outcome)
 
     @with_last_reserve
     def release(self, claim: Claim, *, after_seconds: float = 0.0) -> None:
@@ -211,15 +177,6 @@ class Runs(Records):
         if expired:
             count_up(connection, TAKEOVERS, len(expired))
         return [as_job(found) for found in expired]
-
-    def _offer_excluded(self, connection: Connection, job_id: str) -> None:
-        """Offer the next job that the one which has ended kept waiting, where the engine would ask again only later."""
-        if self._dispatch is None:
-            return
-        ended = select(jobs.c.exclusive_key).where(jobs.c.id == job_id).scalar_subquery()
-        query = select(jobs).where(is_(JobStatus.PENDING), jobs.c.exclusive_key == ended)
-        for found in rows(connection, query.order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)):
-            self._dispatch.offer(connection, found)
 
     def _at(self, connection: Connection, wanted: Wanted) -> dict[str, Any]:
         """Give the parameters of READY, and of IN_REACH where places matter."""

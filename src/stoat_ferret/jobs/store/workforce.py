@@ -24,6 +24,8 @@ class Workforce(Records):
             self.reserve.hold()
         with self._write(durable=False) as connection:
             now = self._now(connection)
+            if self._dispatch is not None:
+                self._dispatch.alive(connection, worker_id)
             seen = connection.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=now))
             if seen.rowcount:
                 return
@@ -39,6 +41,8 @@ class Workforce(Records):
         """Forget a worker that has ended in good order."""
         with self._write() as connection:
             connection.execute(delete(workers).where(workers.c.id == worker_id))
+            if self._dispatch is not None:
+                self._dispatch.gone(connection, worker_id)
 
     def live_workers(self) -> tuple[WorkerRecord, ...]:
         """Give the workers that were heard of within the length of a lease, oldest first."""

@@ -1,0 +1,129 @@
+"""The job records on Postgres, where Procrastinate says which job is next."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, column, exists, func, literal_column, or_, select, table
+
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.job_tables import jobs
+from stoat_ferret.jobs.model import ANYTHING, Claim, JobStatus, Wanted
+from stoat_ferret.jobs.postgres.tokens import Tokens, queue_name
+from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.jobs.store.records import BY_ID, is_, rows
+from stoat_ferret.jobs.store.runs import IN_REACH, READY, READY_ID
+from stoat_ferret.jobs.transitions import Row
+
+TRIES = 100
+"""Tokens looked at in one claim, that is in one transaction, which others wait for."""
+SILENT_WORKER_SECONDS = 3600.0
+"""After how long Procrastinate's own record of a worker is deleted. Nothing depends on it: our leases count."""
+
+tokens = table("procrastinate_jobs", column("id"), column("queueing_lock"), column("scheduled_at"))
+engine_workers = table("procrastinate_workers", column("id"), column("last_heartbeat"))
+TODO: ColumnElement[bool] = literal_column("procrastinate_jobs.status = 'todo'")
+DOING: ColumnElement[bool] = literal_column("procrastinate_jobs.status = 'doing'")
+
+
+def _of_job() -> ColumnElement[bool]:
+    # Ours are compared by code point; a comparison has to say so where one of two columns is not.
+    return tokens.c.queueing_lock.collate("C") == jobs.c.id
+
+
+WAITS = exists().where(_of_job(), TODO)
+IS_DUE = exists().where(_of_job(), TODO, or_(tokens.c.scheduled_at.is_(None), tokens.c.scheduled_at <= func.now()))
+READY_QUEUES = select(jobs.c.type, jobs.c.place, jobs.c.exclusive_key).where(READY).distinct()
+READY_QUEUES_IN_REACH = READY_QUEUES.where(IN_REACH)
+READY_UNOFFERED = select(jobs).where(READY, ~IS_DUE).order_by(jobs.c.id).limit(TRIES)
+UNOFFERED = select(jobs).where(is_(JobStatus.PENDING), ~WAITS).order_by(jobs.c.id).limit(TRIES)
+# A token that stands for nothing: its job waits no more, or is not run on its behalf.
+ORPHANS = (
+    select(tokens.c.id)
+    .select_from(tokens.outerjoin(jobs, _of_job()))
+    .where(
+        or_(
+            and_(TODO, or_(jobs.c.id.is_(None), ~is_(JobStatus.PENDING))),
+            and_(DOING, jobs.c.engine_id.is_distinct_from(tokens.c.id)),
+        )
+    )
+    .limit(TRIES)
+)
+SILENT = select(engine_workers.c.id).where(
+    engine_workers.c.last_heartbeat < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, SILENT_WORKER_SECONDS)
+)
+
+
+class PostgresJobStore(JobStore):
+    """All that can be done with the job records, with tokens of Procrastinate beside them."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lease_seconds: float,
+        catalogue: Database | None = None,
+        limits: Mapping[str, int] | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self._tokens = Tokens()
+        super().__init__(
+            database,
+            lease_seconds=lease_seconds,
+            catalogue=catalogue,
+            dispatch=self._tokens,
+            limits=limits,
+            clock=clock,
+        )
+
+    def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
+        """Hand back what was left behind, then take the job of the first token whose job may run."""
+        with self._write(durable=False) as connection:
+            self._take_back_expired(connection)
+            at = self._at(connection, wanted)
+            query = READY_QUEUES_IN_REACH if "places" in at else READY_QUEUES
+            queues = sorted({queue_name(*found) for found in connection.execute(query, at)})
+            return self._claim_first(connection, queues, worker_id, at) if queues else None
+
+    def _claim_first(
+        self, connection: Connection, queues: list[str], worker_id: str, at: dict[str, Any]
+    ) -> Claim | None:
+        mended = False
+        for _ in range(TRIES):
+            token = self._tokens.fetch(connection, queues, worker_id)
+            if token is None or token.id is None:
+                # There is a job that may run, so there ought to have been a token.
+                # (One that rests is offered at once: our clock says that its time has come.)
+                late = [] if mended else rows(connection, READY_UNOFFERED, **at)
+                if not self._offer(connection, [{**each, "run_after": None} for each in late]):
+                    return None
+                mended = True
+                continue
+            found = rows(connection, BY_ID, job_id=token.queueing_lock)
+            if not found or found[0]["status"] != JobStatus.PENDING.value:
+                self._tokens.forget(connection, token.id)
+            elif connection.execute(READY_ID, at | {"job_id": token.queueing_lock}).first() is None:
+                self._tokens.rest(connection, token)
+            else:
+                return self._claim(connection, found[0], worker_id, at["now"], token.id)
+        return None
+
+    def sweep(self) -> bool:
+        """Hand back jobs whose leases have ended, and make records and tokens agree; True where that changed anything.
+
+        They do not after one of the two was changed from outside, as by a restore of some tables only.
+        """
+        taken = self.take_back_expired()
+        with self.database.read() as connection:
+            if not any(connection.execute(query.limit(1)).first() for query in (ORPHANS, UNOFFERED, SILENT)):
+                return bool(taken)
+        with self._write() as connection:
+            for orphan in connection.execute(ORPHANS).scalars().all():
+                self._tokens.forget(connection, orphan)
+            self._offer(connection, rows(connection, UNOFFERED))
+            self._tokens.prune(connection, SILENT_WORKER_SECONDS)
+        return True
+
+    def _offer(self, connection: Connection, found: list[Row]) -> bool:
+        for each in found:
+            self._tokens.offer(connection, each)
+        return bool(found)
