@@ -16,7 +16,7 @@ from stoat_ferret.library import absence, changes, grams, ledger
 from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, LedgerRow, Outcome
 from stoat_ferret.library.repository import now_us, steps
 from stoat_ferret.library.text import searchable_text
-from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 
 INFO_COLUMNS = tuple(
     "duration container width height rotation display_width display_height video_codec video_profile pixel_format "
@@ -204,8 +204,8 @@ def _store_details(connection: Connection, results: Sequence[tuple[int, FileResu
     for pk, result in results:
         info = result.info
         assert info is not None  # noqa: S101  # the caller chose results with one
-        plain = info.to_json()
-        rows.append({"video_pk": pk, **{name: plain[name] for name in ("streams", "chapters", "tags")}})
+        streams, chapters = [_plain(stream) for stream in info.streams], [_plain(chapter) for chapter in info.chapters]
+        rows.append({"video_pk": pk, "streams": streams, "chapters": chapters, "tags": info.tags})
         folded = searchable_text(result.path, _title(info), info.tags)
         (changed if result.path in old else added).append((pk, folded))
     statement = insert(connection, video_details)
@@ -213,6 +213,11 @@ def _store_details(connection: Connection, results: Sequence[tuple[int, FileResu
     connection.execute(statement.on_conflict_do_update(index_elements=["video_pk"], set_=excluded), rows)
     grams.add(connection, added)
     grams.replace(connection, changed)
+
+
+def _plain(part: StreamInfo | ChapterInfo) -> dict[str, Any]:
+    """Give what `asdict` gives, without the deep copy of each number, which takes longer than to store them."""
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}
 
 
 def _store_rejects(

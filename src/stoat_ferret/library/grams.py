@@ -12,6 +12,8 @@ from stoat_ferret.db.tables import video_grams, video_texts
 from stoat_ferret.library.text import grams
 
 ADD = text("INSERT INTO video_grams (rowid, grams) VALUES (:pk, :grams)")
+# No gram holds a line break. One text is made and sent in a fraction of the time that an array is.
+ADD_ARRAY = text("INSERT INTO video_grams (video_pk, grams) VALUES (:pk, string_to_array(:grams, chr(10)))")
 # A contentless FTS5 table forgets a row only when it is told what stood in it (SQLite documentation, FTS5, 6.2).
 FORGET = text("INSERT INTO video_grams (video_grams, rowid, grams) VALUES ('delete', :pk, :grams)")
 ROWS_A_STEP = 1_000
@@ -69,8 +71,7 @@ def holding(wanted: Sequence[str], *, postgres: bool) -> Select[int]:
 
 def _add_grams(connection: Connection, texts: Sequence[tuple[int, str]]) -> None:
     if connection.dialect.name == "postgresql":
-        rows = [{"video_pk": pk, "grams": sorted(grams(folded))} for pk, folded in texts]
-        connection.execute(insert(video_grams), rows)
+        connection.execute(ADD_ARRAY, [{"pk": pk, "grams": "\n".join(grams(folded))} for pk, folded in texts])
     else:
         connection.execute(ADD, [{"pk": pk, "grams": _words(folded)} for pk, folded in texts])
 

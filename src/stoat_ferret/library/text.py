@@ -19,6 +19,8 @@ def fold(text: str) -> str:
     changes any more: a case fold may itself give letters with marks. What no database can hold is replaced first.
     """
     text = storable(text)
+    if text.isascii():
+        return text.casefold()  # all that the rest comes to
     while True:
         decomposed = unicodedata.normalize("NFKD", text)
         folded = "".join(c for c in decomposed if not unicodedata.category(c).startswith("M")).casefold()
