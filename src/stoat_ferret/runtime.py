@@ -2,23 +2,25 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from stoat_ferret import __version__
 from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler
-from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.migrate import upgrade
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
+from stoat_ferret.db.migrate import is_there, upgrade
 from stoat_ferret.db.reserve import Reserve
-from stoat_ferret.errors import StorageError
-from stoat_ferret.jobs.local import LocalJobQueue
+from stoat_ferret.errors import StorageError, StorageUnreachableError
+from stoat_ferret.jobs.local import LocalJobQueue, ThreadedJobQueue
 from stoat_ferret.jobs.queue import AsyncJobQueue, InMemoryJobQueue, JobHandler
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import FrameGrabber
+from stoat_ferret.places import Roots, parse_roots
 from stoat_ferret.settings import Settings, as_environment
 
 LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE})
@@ -37,6 +39,8 @@ class Runtime:
     previews: PreviewService
     job_store: JobStore | None
     """None where the queue is the one in memory."""
+    roots: Roots
+    """The folders that this machine's worker reaches."""
 
     def worker(self) -> Worker:
         """Give a worker that runs jobs in this process."""
@@ -47,6 +51,9 @@ class Runtime:
             slots=self.settings.worker_slots,
             long_types=LONG_JOB_TYPES,
             renew_seconds=self.settings.lease_renew_seconds,
+            version=__version__,
+            places=self.roots.places(),
+            reaches=self.roots.reaches if self.roots.roots else None,
         )
 
     def supervisor(self) -> WorkerSupervisor:
@@ -63,7 +70,7 @@ class Runtime:
     def close(self) -> None:
         """Close what was opened."""
         self.grabber.close()
-        if isinstance(self.queue, LocalJobQueue):
+        if isinstance(self.queue, ThreadedJobQueue):
             self.queue.close()
         if self.job_store is not None:
             self.job_store.database.close()
@@ -78,30 +85,26 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         in_memory_jobs: run jobs at once, in this process, when they are submitted, and forget them afterwards.
 
     Raises:
-        StorageError: the data directory cannot be made or used.
+        StorageError: the data directory cannot be made or used, or the database server is not there.
+        ConfigurationError: a setting cannot be used.
     """
-    directory = settings.data_dir
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        msg = f"The data directory {directory} cannot be made: {error.strerror}. Choose another with --data-dir."
-        raise StorageError(msg) from error
-    with ExitStack() as opened:
-        catalogue = open_sqlite(settings.library_database)
+    roots = parse_roots(settings.worker_roots)
+    _make_data_directory(settings)
+    with ExitStack() as opened, _reaching_the_server():
+        catalogue = _open_catalogue(settings)
         opened.callback(catalogue.close)
         upgrade(catalogue, "library")
         repository = LibraryRepository(catalogue)
         handlers = {SCAN_JOB_TYPE: make_scan_handler(repository, settings)}
         store: JobStore | None = None
-        queue: LocalJobQueue | InMemoryJobQueue
+        queue: ThreadedJobQueue | InMemoryJobQueue
         if in_memory_jobs:
             queue = InMemoryJobQueue(catalogue)
             for job_type, handler in handlers.items():
                 queue.register_handler(job_type, handler)
         else:
-            store = _open_store(settings, catalogue)
+            store, queue = _open_queue(settings, catalogue)
             opened.callback(store.database.close)
-            queue = LocalJobQueue(store)
         grabber = FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20)
         opened.pop_all()  # all went well: from here on the runtime closes it
         return Runtime(
@@ -113,10 +116,61 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             grabber=grabber,
             previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
             job_store=store,
+            roots=roots,
         )
 
 
-def _open_store(settings: Settings, catalogue: Database) -> JobStore:
+def has_library(settings: Settings) -> bool:
+    """Tell whether there is a library already where the settings say; makes nothing.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    if settings.database_url is None:
+        return settings.library_database.exists()
+    catalogue = _open_catalogue(settings)
+    try:
+        with _reaching_the_server():
+            return is_there(catalogue)
+    finally:
+        catalogue.close()
+
+
+def _make_data_directory(settings: Settings) -> None:
+    directory = settings.data_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        msg = f"The data directory {directory} cannot be made: {error.strerror}. Choose another with --data-dir."
+        raise StorageError(msg) from error
+
+
+def _open_catalogue(settings: Settings) -> Database:
+    if settings.database_url is None:
+        return open_sqlite(settings.library_database)
+    return open_postgres(postgres_url(settings.database_url.get_secret_value()), "stoat_library")
+
+
+def _open_queue(settings: Settings, catalogue: Database) -> tuple[JobStore, ThreadedJobQueue]:
+    if settings.database_url is None:
+        return _open_local_queue(settings, catalogue)
+    # Not imported above: it takes a third of a second, which those without a server need not wait.
+    from stoat_ferret.jobs.postgres import PostgresJobQueue, PostgresJobStore, install_engine
+
+    records = open_postgres(postgres_url(settings.database_url.get_secret_value()), "stoat_jobs")
+    try:
+        upgrade(records, "jobs")
+        install_engine(records)
+    except StorageError:
+        records.close()
+        raise
+    store = PostgresJobStore(
+        records, lease_seconds=settings.lease_seconds, catalogue=catalogue, limits=settings.job_limits
+    )
+    return store, PostgresJobQueue(store)
+
+
+def _open_local_queue(settings: Settings, catalogue: Database) -> tuple[JobStore, ThreadedJobQueue]:
     records = open_sqlite(settings.jobs_database)
     try:
         upgrade(records, "jobs")
@@ -125,4 +179,22 @@ def _open_store(settings: Settings, catalogue: Database) -> JobStore:
         raise
     reserve = Reserve(settings.data_dir / "reserve")
     reserve.hold()
-    return JobStore(records, lease_seconds=settings.lease_seconds, catalogue=catalogue, reserve=reserve)
+    store = JobStore(
+        records,
+        lease_seconds=settings.lease_seconds,
+        catalogue=catalogue,
+        reserve=reserve,
+        limits=settings.job_limits,
+    )
+    return store, LocalJobQueue(store)
+
+
+@contextmanager
+def _reaching_the_server() -> Iterator[None]:
+    """Say what to do where the server is not there: nobody tries again."""
+    try:
+        yield
+    except StorageUnreachableError as error:
+        sentence = error.message.removesuffix(" It is tried again by itself.")
+        msg = f"{sentence} Start the server, or correct its address: STOAT_DATABASE_URL or --database-url."
+        raise StorageUnreachableError(msg) from error

@@ -1,8 +1,15 @@
-"""Which process is which: a pid is used again, but with the moment it started at it names a process for good."""
+"""Which process is which: a pid is used again, but with the moment it started at it names a process for good.
+
+A pid says something among the processes that one kernel numbers together. Host names do not tell these apart: machines
+and containers may share one. So a host is named by three things: `name#boot#namespace`, of which Linux gives the last
+two: the id of its present run, and the number of the namespace that gives the pids.
+"""
 
 import os
 import socket
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import psutil
 
@@ -15,6 +22,7 @@ class ProcessId:
     """A process on a machine; `started_at` in microseconds since 1970 UTC."""
 
     host: str
+    """See `this_host`."""
     pid: int
     started_at: int
 
@@ -22,7 +30,34 @@ class ProcessId:
 def this_process() -> ProcessId:
     """Give the calling process."""
     pid = os.getpid()
-    return ProcessId(socket.gethostname(), pid, _started_at(psutil.Process(pid)))
+    return ProcessId(this_host(), pid, _started_at(psutil.Process(pid)))
+
+
+@cache
+def this_host() -> str:
+    """Name the machine, container or the like in which pids are this process's; the name alone where not on Linux."""
+    name = host_name(socket.gethostname())
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        return name
+    return f"{name}#{boot}#{namespace}"
+
+
+def host_name(host: str) -> str:
+    """Give the part of a host that a person knows it by."""
+    return host.partition("#")[0]
+
+
+def ran_before(host: str) -> bool:
+    """Tell whether a host is an earlier run of a machine with this one's name; all its processes are gone then.
+
+    That holds where only one machine can be meant: of those who use one SQLite file. Elsewhere it may be another one.
+    """
+    name, _, known = host.partition("#")
+    here, _, present = this_host().partition("#")
+    return name == here and bool(present) and known.partition("#")[0] != present.partition("#")[0]
 
 
 def is_gone(process: ProcessId, seen_at: int) -> bool:

@@ -1,9 +1,12 @@
 """What the record in SQL promises beyond the contract of every queue: dead workers, strikes, revisions."""
 
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -13,7 +16,7 @@ from stoat_ferret.db.job_tables import job_records, jobs, workers
 from stoat_ferret.db.tables import catalogue, job_claims
 from stoat_ferret.errors import JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobRequest, JobStatus
-from stoat_ferret.jobs.processes import ProcessId, is_gone, this_process
+from stoat_ferret.jobs.processes import ProcessId, host_name, is_gone, ran_before, this_host, this_process
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.store.records import now_us
 from stoat_ferret.jobs.store.runs import SUSPECT_SECONDS
@@ -119,6 +122,22 @@ class TestRecover:
         assert store.recover() == 0
         store.renew(claimed)
 
+    def test_the_jobs_of_this_machines_earlier_run_go_back_at_once(self, store: JobStore) -> None:
+        """It was restarted, and the pid may be another process's by now. An earlier version wrote the bare name."""
+        for number, host in enumerate((f"{socket.gethostname()}#another-boot#pid:[1]", socket.gethostname())):
+            employ(store, str(number), host=host, pid=os.getpid())
+            submit(store, host)
+            claim(store, str(number))
+        assert store.recover() == (2 if "#" in this_host() else 1)
+
+    def test_the_jobs_of_another_container_are_left_to_their_leases(self, store: JobStore) -> None:
+        """Its pids are others, though the machine and the name are the same."""
+        employ(store, host=this_host().rpartition("#")[0] + "#pid:[1]")
+        submit(store)
+        claimed = claim(store)
+        assert store.recover() == 0
+        store.renew(claimed)
+
     def test_a_cancelled_job_of_a_gone_process_ends(self, store: JobStore) -> None:
         """It is not run again to be told."""
         employ(store)
@@ -155,6 +174,23 @@ class TestRecover:
 
 
 class TestProcesses:
+    def test_a_host_is_more_than_its_name(self) -> None:
+        """On Linux; a person sees the name."""
+        assert host_name(this_host()) == socket.gethostname()
+        assert this_host().count("#") == (2 if sys.platform == "linux" else 0)
+        assert not ran_before(this_host())
+        assert not ran_before("elsewhere#boot#pid:[1]")
+
+    def test_without_what_linux_tells_the_name_has_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And no run is known to be an earlier one."""
+        monkeypatch.setattr(Path, "read_text", Mock(side_effect=FileNotFoundError))
+        this_host.cache_clear()
+        try:
+            assert this_host() == socket.gethostname()
+            assert not ran_before(f"{socket.gethostname()}#boot#pid:[1]")
+        finally:
+            this_host.cache_clear()
+
     def test_this_process_is_not_gone(self) -> None:
         """Neither when the wall clock was set since it was entered."""
         me = this_process()
@@ -264,7 +300,7 @@ class TestWorkers:
         store.heartbeat("w")
         clock.advance(LEASE_SECONDS - 1)
         (worker,) = store.live_workers()
-        assert (worker.id, worker.pid, worker.host) == ("w", os.getpid(), this_process().host)
+        assert (worker.id, worker.pid, worker.host) == ("w", os.getpid(), socket.gethostname())
         assert not store.is_silent(os.getpid())
         clock.advance(2)
         assert store.live_workers() == ()

@@ -6,7 +6,7 @@ from stoat_ferret.db.job_tables import workers
 from stoat_ferret.db.reserve import with_last_reserve
 from stoat_ferret.jobs.fence import stored_nothing
 from stoat_ferret.jobs.model import WorkerProfile, WorkerRecord
-from stoat_ferret.jobs.processes import ProcessId, is_gone, this_process
+from stoat_ferret.jobs.processes import ProcessId, host_name, is_gone, ran_before, this_host, this_process
 from stoat_ferret.jobs.store.records import Records, left_behind
 from stoat_ferret.jobs.transitions import Row, handed_back, struck
 
@@ -52,7 +52,7 @@ class Workforce(Records):
             return tuple(
                 WorkerRecord(
                     id=found.id,
-                    host=found.host,
+                    host=host_name(found.host),
                     pid=found.pid,
                     started_at=found.started_at,
                     seen_at=found.seen_at,
@@ -65,7 +65,7 @@ class Workforce(Records):
 
     def is_silent(self, pid: int) -> bool:
         """Tell whether a worker process of this machine lets its leases lapse: it is stopped or hangs."""
-        query = select(func.max(workers.c.seen_at)).where(_is_process(this_process().host, pid))
+        query = select(func.max(workers.c.seen_at)).where(_is_process(this_host(), pid))
         with self.database.read() as connection:
             seen_at = connection.execute(query).scalar_one()
             return seen_at is not None and seen_at <= self._now(connection) - self._lease_us
@@ -76,14 +76,18 @@ class Workforce(Records):
 
         Nothing is counted against the jobs: machines and servers are stopped for reasons of their own.
         """
-        host = this_process().host
+        host = this_host()
         with self.database.read() as connection:
             known = connection.execute(select(workers)).all()
             now = self._now(connection)
         gone = [
             found.id
             for found in known
-            if found.host == host and is_gone(ProcessId(found.host, found.pid, found.process_started_at), found.seen_at)
+            if (
+                is_gone(ProcessId(host, found.pid, found.process_started_at), found.seen_at)
+                if found.host == host
+                else not self.database.is_postgres and ran_before(found.host)
+            )
         ]
         stale = [found.id for found in known if found.seen_at < now - STALE_WORKER_SECONDS * 1_000_000]
         if not gone and not stale:
@@ -101,7 +105,7 @@ class Workforce(Records):
 
         A run that had stored nothing counts against its job, which is given up after three of them.
         """
-        host = this_process().host
+        host = this_host()
         with self.database.read() as connection:
             known = connection.execute(select(workers.c.id).where(_is_process(host, pid))).scalars().all()
             barren = [found["id"] for found in left_behind(connection, known) if self._stored_nothing(found)]
