@@ -10,14 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
 from sqlalchemy import Connection, func, select
 
-from stoat_ferret.api.services.scan import make_scan_handler, scan_request
+from stoat_ferret.api.services.parts import PART_JOB_TYPE, Shunned, make_part_handler
+from stoat_ferret.api.services.scan import make_scan_handler, probe_pool, scan_request
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.migrate import upgrade
 from stoat_ferret.db.tables import libraries, videos
@@ -32,6 +33,7 @@ from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import find
 from stoat_ferret.media.info import MediaInfo, StreamInfo
 from stoat_ferret.media.pool import FileStat, MediaFailure, ProbeOutcome, ProbePool, ProbeTask
+from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
 
@@ -115,6 +117,13 @@ class FakePool:
     ) -> None:
         self._tasks.clear()
 
+    def close(self) -> None:
+        self._tasks.clear()
+
+    @property
+    def outstanding(self) -> int:
+        return len(self._tasks)
+
     @property
     def room(self) -> int:
         return 4 - len(self._tasks)
@@ -187,6 +196,8 @@ class Stage:
     now: int = 1_700_000_000_000_000
     """The queue's clock, in microseconds."""
     real_pool: bool = False
+    shared: bool = False
+    """Whatever is to be examined goes to other jobs, a file each, as where several workers share a scan."""
 
     def __post_init__(self) -> None:
         self.repository = LibraryRepository(self.catalogue)
@@ -194,9 +205,12 @@ class Stage:
 
     def _queue(self) -> InMemoryJobQueue:
         queue = InMemoryJobQueue(self.catalogue, run_on_submit=False, clock=lambda: self.now)
-        open_pool = None if self.real_pool else self.pool.open
-        self.handler = make_scan_handler(self.repository, self.settings, open_pool=open_pool)
+        open_pool = partial(probe_pool, self.settings) if self.real_pool else self.pool.open
+        share_out = queue if self.shared else None
+        self.handler = make_scan_handler(self.repository, self.settings, open_pool=open_pool, share_out=share_out)
         queue.register_handler("scan", self.handler)
+        shelf = PoolShelf(open_pool, keep_seconds=0.0)
+        queue.register_handler(PART_JOB_TYPE, make_part_handler(queue, self.settings, shelf, Shunned()))
         return queue
 
     def scan(self, path: Path | bytes, **options: bool) -> Job:

@@ -11,6 +11,7 @@
     │   └── PathTimeoutError
     ├── ScanError
     │   ├── LibraryOfflineError
+    │   ├── NotReachedError          (passing: left to another worker)
     │   └── MassLossError
     ├── NotFoundError
     │   ├── JobNotFoundError
@@ -26,6 +27,7 @@
     ├── InvalidQueryError
     │   ├── InvalidCursorError
     │   └── InvalidScheduleError
+    ├── InvalidIdempotencyKeyError
     ├── IdempotencyKeyReusedError
     ├── TooManyStreamsError
     ├── MediaError
@@ -37,6 +39,7 @@
     │   ├── ProbeTimeoutError
     │   └── ProbeCrashedError
     └── StorageError
+        ├── DamagedDatabaseError
         ├── StorageFullError
         ├── StorageBusyError         (passing)
         └── StorageUnreachableError  (passing)
@@ -115,6 +118,12 @@ class LibraryOfflineError(ScanError):
     """The library's folder is not there; its disk is probably not mounted. Nothing was changed."""
 
     code = "LIBRARY_OFFLINE"
+
+
+class NotReachedError(ScanError):
+    """The folder does not lie on this machine, or is another one here."""
+
+    code = "NOT_REACHED"
 
 
 class MassLossError(ScanError):
@@ -207,6 +216,12 @@ class InvalidScheduleError(InvalidQueryError):
     code = "INVALID_SCHEDULE"
 
 
+class InvalidIdempotencyKeyError(StoatError):
+    """The idempotency key is not one to 255 printable ASCII characters."""
+
+    code = "INVALID_IDEMPOTENCY_KEY"
+
+
 class IdempotencyKeyReusedError(StoatError):
     """The idempotency key was used before, for something else."""
 
@@ -275,6 +290,12 @@ class StorageError(StoatError):
     """The database could not be used."""
 
     code = "STORAGE_ERROR"
+
+
+class DamagedDatabaseError(StorageError):
+    """A database is damaged, or does not agree with itself."""
+
+    code = "DATABASE_DAMAGED"
 
 
 class StorageFullError(StorageError):

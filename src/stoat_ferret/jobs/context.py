@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import FencedError
-from stoat_ferret.jobs.fence import pass_fence
+from stoat_ferret.jobs.fence import pass_fence, shut_fence
 from stoat_ferret.jobs.model import Claim, Progress
 
 RATE_WINDOW_SECONDS = 5.0
@@ -43,7 +43,8 @@ class Fence:
 
     job_id: str
     attempt: int
-    token: str
+    token: str | None
+    """None: of whichever claim of the attempt is in force."""
 
 
 class Pace:
@@ -126,6 +127,16 @@ class JobContext:
     def fence(self) -> Fence:
         """This run's right to write."""
         return Fence(self.job_id, self.attempt, self._claim.token)
+
+    def shut(self) -> None:
+        """Let nobody write for this job any more: neither this run nor the jobs that do parts of it.
+
+        Raises:
+            StorageError: the catalogue could not be written.
+        """
+        if self._catalogue is not None:
+            with self._catalogue.write(durable=False) as connection:
+                shut_fence(connection, self._claim)
 
     @contextmanager
     def transaction(self, also: Fence | None = None) -> Iterator[Connection]:

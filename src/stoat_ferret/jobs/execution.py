@@ -19,6 +19,7 @@ from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import (
     FencedError,
     JobNotFoundError,
+    NotReachedError,
     StoatError,
     StorageBusyError,
     StorageError,
@@ -40,6 +41,7 @@ TIMEOUT_GRACE_SECONDS = 1.0
 """What a handler whose time is over gets to end by itself."""
 
 PASSING = (StorageBusyError, StorageUnreachableError)
+LEFT_TO_OTHERS = (*PASSING, NotReachedError)
 """What a run stumbles over through no fault of its own: its job is handed back, not failed."""
 HAND_BACK_SECONDS = 1.0
 """How long a job that was handed back so rests."""
@@ -146,8 +148,8 @@ class _Run:
             return self._told_to_end()
         except FencedError:
             raise
-        except PASSING as error:
-            log.warning("database not within reach; handing the job back", error=error.message)
+        except LEFT_TO_OTHERS as error:
+            log.warning("handing the job back", error=error.message)
             self.stumbled = True
             return None
         except Exception as error:  # noqa: BLE001 - the worker's border: whatever a handler raises, the worker goes on

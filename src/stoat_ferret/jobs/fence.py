@@ -15,6 +15,9 @@ from stoat_ferret.db.tables import job_claims
 from stoat_ferret.errors import FencedError
 from stoat_ferret.jobs.model import Claim
 
+SHUT = ""
+"""The token that nobody has."""
+
 
 def raise_fence(connection: Connection, claim: Claim) -> None:
     """Let this claim write, and no earlier one any more.
@@ -37,13 +40,16 @@ def raise_fence(connection: Connection, claim: Claim) -> None:
         raise FencedError
 
 
-def pass_fence(connection: Connection, job_id: str, attempt: int, token: str) -> None:
+def pass_fence(connection: Connection, job_id: str, attempt: int, token: str | None) -> None:
     """Check that a run may write, and count this transaction as one in which it did.
+
+    Without a token, any run of the attempt may: that of a job which does a part of it.
 
     Raises:
         FencedError: it may not.
     """
-    mine = (job_claims.c.job_id == job_id, job_claims.c.attempt == attempt, job_claims.c.token == token)
+    held = job_claims.c.token != SHUT if token is None else job_claims.c.token == token
+    mine = (job_claims.c.job_id == job_id, job_claims.c.attempt == attempt, held)
     counted = connection.execute(update(job_claims).where(*mine).values(batches=job_claims.c.batches + 1))
     if counted.rowcount != 1:
         raise FencedError
@@ -52,7 +58,7 @@ def pass_fence(connection: Connection, job_id: str, attempt: int, token: str) ->
 def shut_fence(connection: Connection, claim: Claim) -> None:
     """Let this claim write no more, though no other has taken its place."""
     mine = (job_claims.c.job_id == claim.job.id, job_claims.c.token == claim.token)
-    connection.execute(update(job_claims).where(*mine).values(token=""))
+    connection.execute(update(job_claims).where(*mine).values(token=SHUT))
 
 
 def stored_nothing(connection: Connection, job_id: str, attempt: int) -> bool:

@@ -161,6 +161,10 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
+    async def count_parts(self, job_id: str) -> tuple[int, int]:
+        """Give how many parts of a job have ended, and how many there are."""
+        ...
+
     async def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
         """End the job, and what is left of its parts.
 

@@ -139,6 +139,10 @@ class StoredJobQueue(ABC):
         """Let the job wait until its parts have ended."""
         return await self._changing(self.store.await_parts, claim, checkpoint)
 
+    async def count_parts(self, job_id: str) -> tuple[int, int]:
+        """Give how many parts of a job have ended, and how many there are."""
+        return await self._call(self.store.count_parts, job_id)
+
     async def finish(self, claim: Claim, outcome: JobOutcome) -> Job:
         """End the job."""
         return await self._changing(self.store.finish, claim, outcome)

@@ -169,8 +169,7 @@ def cancelled(row: Row, *, now: int) -> Changes:
         return {}
     if status is JobStatus.PENDING and not row["resumes"]:
         return {"cancel_requested": True, **finished(row, JobOutcome(status=JobStatus.CANCELLED), now=now)}
-    # Nobody runs one that waits for its parts; a worker takes it up to end it in good order.
-    return {"cancel_requested": True, **(woken(row) if waits(row) else {})}
+    return {"cancel_requested": True}
 
 
 def reported(row: Row, fraction: float | None, progress: Progress) -> Changes:

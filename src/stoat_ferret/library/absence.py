@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, literal, select, update
 
 from stoat_ferret.db.tables import folders, gone, rejects, videos
 from stoat_ferret.db.upsert import insert
@@ -37,20 +37,29 @@ def drop_empty_folders(connection: Connection, pks: Sequence[int]) -> None:
         connection.execute(delete(folders).where(folders.c.pk.in_(step), folders.c.pk.not_in(kept)))
 
 
-def clear(connection: Connection, job_id: str) -> None:
-    """Forget what was taken as gone, by this job."""
-    connection.execute(delete(gone).where(gone.c.job_id == job_id))
+def clear(connection: Connection, job_id: str, library_id: str | None = None) -> None:
+    """Forget what was taken as gone by this job, of one library or of all."""
+    connection.execute(delete(gone).where(*_of(job_id, library_id)))
 
 
-def count(connection: Connection, job_id: str) -> int:
-    """Count what was taken as gone by this job and is not marked missing yet."""
-    return connection.execute(select(func.count()).select_from(gone).where(gone.c.job_id == job_id)).scalar_one()
+def count(connection: Connection, job_id: str, library_id: str | None = None) -> int:
+    """Count what was taken as gone by this job, of one library or of all, and is not marked missing yet."""
+    query = select(func.count()).select_from(gone).where(*_of(job_id, library_id))
+    return connection.execute(query).scalar_one()
 
 
-def mark_missing(connection: Connection, job_id: str, *, dry_run: bool = False) -> int:
-    """Mark some of what is gone as missing since now; gives how many are done, 0 when none are left."""
+def _of(job_id: str, library_id: str | None) -> tuple[ColumnElement[bool], ...]:
+    """SQL: a row of `gone` is this job's, and about this library, or about a video that was deleted meanwhile."""
+    if library_id is None:
+        return (gone.c.job_id == job_id,)
+    elsewhere = exists().where(videos.c.pk == gone.c.video_pk, videos.c.library_id != library_id)
+    return (gone.c.job_id == job_id, ~elsewhere)
+
+
+def mark_missing(connection: Connection, job_id: str, library_id: str | None = None, *, dry_run: bool = False) -> int:
+    """Mark some of what is gone, in one library or in all, as missing since now; gives how many, 0 when none is left."""
     now = now_us()
-    query = select(gone.c.video_pk).where(gone.c.job_id == job_id).limit(ROWS_A_STEP)
+    query = select(gone.c.video_pk).where(*_of(job_id, library_id)).limit(ROWS_A_STEP)
     pks = connection.execute(query).scalars().all()
     if not pks:
         return 0

@@ -80,7 +80,7 @@ def apply(
         absence.note(connection, job_id, gone)
         _record(connection, job_id, [(batch.known.pk if batch.known else None, batch) for batch in batches], {}, now)
         return {}
-    pks = _ensure_folders(connection, batches)
+    pks = ensure_folders(connection, batches)
     entries: list[changes.Entry] = []
     ids = _store_videos(
         connection, [(pks[b.path], b.library_id, f) for b in batches for f in b.files if f.info], entries, now
@@ -99,7 +99,8 @@ def _only_restored(result: FileResult) -> bool:
     return result.outcome is Outcome.RESTORED and result.info is None
 
 
-def _ensure_folders(connection: Connection, batches: Sequence[FolderBatch]) -> dict[bytes, int]:
+def ensure_folders(connection: Connection, batches: Sequence[FolderBatch]) -> dict[bytes, int]:
+    """Make folders known that are not yet; gives the keys of all by path."""
     pks = {batch.path: batch.known.pk for batch in batches if batch.known is not None}
     for batch in batches:
         if batch.path not in pks:

@@ -63,6 +63,16 @@ def stored_paths(database: Database, job_id: str, folder_pk: int) -> set[bytes]:
         return set(connection.execute(query).scalars())
 
 
+def recorded_paths(database: Database, job_id: str, wanted: Sequence[bytes]) -> set[bytes]:
+    """Give those of some paths of which this job has a row."""
+    found: set[bytes] = set()
+    for step in steps(wanted):
+        query = select(ledger.c.path_bytes).where(ledger.c.job_id == job_id, ledger.c.path_bytes.in_(step))
+        with database.read() as connection:
+            found.update(connection.execute(query).scalars())
+    return found
+
+
 def totals(database: Database, job_id: str) -> dict[Outcome, int]:
     """Count the job's files by outcome; every outcome has a number."""
     query = select(ledger.c.outcome, func.sum(ledger.c.count)).where(ledger.c.job_id == job_id)

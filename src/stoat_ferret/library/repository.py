@@ -111,12 +111,13 @@ class LibraryRepository:
                 connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
             return _library_from_row(_library_row(connection, library_id))
 
-    def covering_library(self, path: bytes) -> Library | None:
-        """Give the innermost library that `path` lies in, if any; asks for its few possible places only."""
+    def covering_library(self, path: bytes, *, outermost: bool = False) -> Library | None:
+        """Give the innermost, or outermost, library that `path` lies in, if any; asks for its possible places only."""
         query = select(libraries).where(libraries.c.path_bytes.in_(paths.with_ancestors(path)))
         with self.database.read() as connection:
             found = [_library_from_row(row) for row in connection.execute(query).mappings()]
-        return max(found, key=lambda library: len(library.path_bytes), default=None)
+        by_depth = sorted(found, key=lambda library: len(library.path_bytes), reverse=not outermost)
+        return next(iter(by_depth), None)
 
     @staticmethod
     def add_library(connection: Connection, path: bytes, max_loss_fraction: float) -> Library:

@@ -44,10 +44,14 @@ class OpenFolder:
 
 
 class Examiner:
-    """Keeps the pool busy. One thread drives it. The pool is asked for when there is a first file to examine."""
+    """Keeps the pool busy. One thread drives it. The pool is asked for when there is a first file to examine.
 
-    def __init__(self, pool: Callable[[], ProbePool]) -> None:
+    `here` tells where a path lies on this machine.
+    """
+
+    def __init__(self, pool: Callable[[], ProbePool], here: Callable[[bytes], bytes]) -> None:
         self._pool = pool
+        self._here = here
         self._waiting: deque[tuple[OpenFolder, Seen]] = deque()
         self._running: dict[int, tuple[OpenFolder, Seen]] = {}
         self._next_key = 0
@@ -66,7 +70,7 @@ class Examiner:
     def current(self) -> bytes | None:
         """A file that is being examined now."""
         in_flight = self._pool().in_flight if self._running else []
-        return in_flight[0].path if in_flight else None
+        return self._running[in_flight[0].key][1].path if in_flight else None
 
     def add(self, folder: OpenFolder, files: Sequence[Seen]) -> None:
         """Take files on."""
@@ -77,7 +81,7 @@ class Examiner:
         while self._waiting and self._pool().room:
             folder, seen = self._waiting.popleft()
             self._running[self._next_key] = (folder, seen)
-            self._pool().submit(ProbeTask(self._next_key, seen.path))
+            self._pool().submit(ProbeTask(self._next_key, self._here(seen.path)))
             self._next_key += 1
         results = []
         for outcome in self._pool().wait(timeout) if self._running else []:

@@ -5,7 +5,7 @@ The rules have gitignore's syntax and meaning, as `pathspec` reads them; the one
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import xxhash
 from pathspec import GitIgnoreSpec
@@ -31,7 +31,15 @@ DEFAULT_IGNORE = (
 class Rules:
     """Decides about one name at a time. Names are bytes; what is not UTF-8 matches as `?` and `*` do."""
 
-    def __init__(self, extensions: Iterable[str], patterns: Iterable[str] = DEFAULT_IGNORE) -> None:
+    def __init__(
+        self,
+        extensions: Iterable[str],
+        patterns: Iterable[str] = DEFAULT_IGNORE,
+        *,
+        here: Callable[[bytes], bytes] = lambda path: path,
+    ) -> None:
+        self.here = here
+        """Tells where a path of the catalogue lies on this machine."""
         extensions, patterns = sorted(extensions), tuple(patterns)
         spec = GitIgnoreSpec.from_lines(patterns)
         # One expression instead of a dozen: this runs for every name of a tree that may hold millions. None of the

@@ -120,7 +120,7 @@ def find_obstacle(start: bytes, root: bytes, rules: Rules) -> Obstacle | None:
         path = join(folder, name)
         shown = paths.display(path)
         try:
-            mode = os.lstat(path).st_mode
+            mode = os.lstat(rules.here(path)).st_mode
         except (FileNotFoundError, NotADirectoryError):
             listing = list_folder(folder, rules)
             if isinstance(listing, FolderProblem):

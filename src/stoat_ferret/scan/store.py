@@ -17,12 +17,16 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 class Writer:
-    """Gathers outcomes; writes when there are enough, or when they have waited long enough."""
+    """Gathers outcomes; writes when there are enough, or when they have waited long enough.
 
-    def __init__(self, transaction: Transaction, job_id: str, *, dry_run: bool) -> None:
+    What is `timed` counts towards the job's duration; several writers of one job work at the same time.
+    """
+
+    def __init__(self, transaction: Transaction, job_id: str, *, dry_run: bool, timed: bool = True) -> None:
         self._transaction = transaction
         self._job_id = job_id
         self._dry_run = dry_run
+        self._timed = timed
         self._folders: dict[bytes, OpenFolder] = {}
         self._gathered = 0
         self._bytes_read = 0
@@ -65,7 +69,8 @@ class Writer:
             with self._transaction() as connection:
                 batches = [folder.batch for folder in self._folders.values()]
                 keys = apply(connection, self._job_id, batches, dry_run=self._dry_run)
-                ledger.add_cost(connection, self._job_id, self._bytes_read, now - self._costed_at)
+                seconds = now - self._costed_at if self._timed else 0.0
+                ledger.add_cost(connection, self._job_id, self._bytes_read, seconds)
             self._costed_at, self._bytes_read, self._gathered = now, 0, 0
             self.visited.update(keys.values())
             for folder in self._folders.values():

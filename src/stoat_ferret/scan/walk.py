@@ -72,7 +72,7 @@ def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
     folders: list[bytes] = []
     oddities: list[Oddity] = []
     try:
-        with os.scandir(path) as entries:
+        with os.scandir(rules.here(path)) as entries:
             for entry in entries:
                 name = entry.name
                 if entry.is_dir(follow_symlinks=False):
@@ -202,7 +202,7 @@ def count_files(
     while stack and not stop.is_set():
         folder = stack.pop()
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir(rules.here(folder)) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         path = join(folder, entry.name)

@@ -4,12 +4,15 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 from anyio import fail_after, to_thread
 
 from stoat_ferret import paths
+from stoat_ferret.api.services.parts import QueueDistributor
+from stoat_ferret.api.services.requests import ASKED_FOR, with_settings
 from stoat_ferret.errors import (
     InvalidPathError,
     PathNotAllowedError,
@@ -18,11 +21,13 @@ from stoat_ferret.errors import (
     StoatError,
     StorageError,
 )
-from stoat_ferret.jobs.context import JobCancelled, JobContext
+from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
+from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import ProbePool
-from stoat_ferret.scan.pipeline import run_scan
+from stoat_ferret.scan.job import Distributor
+from stoat_ferret.scan.pipeline import Waits, run_scan
 from stoat_ferret.scan.report import read_report
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import ScanOptions
@@ -56,7 +61,8 @@ async def prepare_scan(options: ScanOptions, settings: Settings, repository: Lib
 
     # One thread for both: someone waits for the answer, and every change of threads costs a millisecond under load.
     def prepare() -> JobRequest:
-        return scan_request(options.at(_check(options.path, settings, repository)), repository)
+        request = scan_request(options.at(_check(options.path, settings, repository)), repository)
+        return with_settings(request, settings, priority=ASKED_FOR)
 
     return await _in_time(options.path, settings, prepare)
 
@@ -114,7 +120,8 @@ def _not_readable(shown: str) -> str:
 
 def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequest:
     """Give the job that does a scan; equal scans have equal keys, scans of one library exclude each other."""
-    library = repository.covering_library(options.path)
+    # The outermost one: scans of a library and of another one inside it exclude each other too.
+    library = repository.covering_library(options.path, outermost=True)
     return JobRequest(
         type=SCAN_JOB_TYPE,
         payload={
@@ -126,6 +133,7 @@ def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequ
             "dry_run": options.dry_run,
         },
         exclusive_key="scan:" + paths.encode_base64(library.path_bytes if library else options.path),
+        place=paths.display(options.path),
     )
 
 
@@ -140,8 +148,22 @@ def scan_options(payload: dict[str, Any]) -> ScanOptions:
     )
 
 
+def probe_pool(settings: Settings) -> ProbePool:
+    """Open probe processes as the settings say."""
+    return ProbePool(
+        workers=settings.probe_workers,
+        deadline_seconds=settings.probe_timeout_seconds,
+        memory_limit_bytes=settings.probe_memory_mib << 20,
+    )
+
+
 def make_scan_handler(
-    repository: LibraryRepository, settings: Settings, *, open_pool: Callable[[], ProbePool] | None = None
+    repository: LibraryRepository,
+    settings: Settings,
+    *,
+    open_pool: Callable[[], ProbePool] | None = None,
+    share_out: AsyncJobQueue | None = None,
+    here: Callable[[bytes], bytes] = lambda path: path,
 ) -> JobHandler:
     """Give the handler that does scans.
 
@@ -149,32 +171,37 @@ def make_scan_handler(
         repository: the catalogue that is written.
         settings: which files are examined, and with what limits.
         open_pool: opens the probe processes; by default as the settings say.
+        share_out: the queue through which other workers take part in a scan; without, a scan is one worker's.
+        here: tells where a path of the catalogue lies on this machine.
     """
-    rules = Rules(settings.video_extensions)
+    rules = Rules(settings.video_extensions, here=here)
 
-    def pool() -> ProbePool:
-        return ProbePool(
-            workers=settings.probe_workers,
-            deadline_seconds=settings.probe_timeout_seconds,
-            memory_limit_bytes=settings.probe_memory_mib << 20,
-        )
-
-    def scan(options: ScanOptions, context: JobContext) -> dict[str, Any]:
+    def scan(job: Job, context: JobContext, distributor: Distributor | None) -> dict[str, Any]:
         report = run_scan(
-            options,
+            scan_options(job.payload),
             context,
             repository,
             rules,
             max_loss_fraction=settings.max_loss_fraction,
-            open_pool=open_pool or pool,
+            open_pool=open_pool or partial(probe_pool, settings),
+            distributor=distributor,
+            checkpoint=context.checkpoint,
         )
+        if isinstance(report, Waits):
+            raise JobWaits(report.to_json())
         return report.to_json()
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
+        distributor = None
+        if share_out is not None and not job.payload["dry_run"]:
+            distributor = QueueDistributor(share_out, asyncio.get_running_loop(), job, context)
         try:
-            return await asyncio.to_thread(scan, scan_options(job.payload), context)
+            return await asyncio.to_thread(scan, job, context, distributor)
         except (JobCancelled, StoatError, OSError):
             try:
+                if distributor is not None:
+                    # Parts may still be at work; what they store from here on would be in no report.
+                    await asyncio.to_thread(context.shut)
                 report = await asyncio.to_thread(read_report, repository.database, job.id)
                 context.partial_result = report.to_json()
             except StorageError as error:  # how the scan ended is worth more than its figures

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from stoat_ferret.db.job_tables import counters, idempotency_keys, jobs
 from stoat_ferret.db.reserve import with_last_reserve
@@ -10,7 +10,7 @@ from stoat_ferret.errors import IdempotencyKeyReusedError, JobNotFinishedError, 
 from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
 from stoat_ferret.jobs.model import Job, JobPage, JobRequest, JobStatus, OnceKey, Submission
 from stoat_ferret.jobs.store.records import REVISION, Records, is_, row, rows
-from stoat_ferret.jobs.transitions import Row, as_job, cancelled, joined, request_again, stored_text
+from stoat_ferret.jobs.transitions import Row, as_job, cancelled, joined, request_again, stored_text, waits
 
 EQUAL_PENDING = select(jobs).where(
     jobs.c.type == bindparam("type"), jobs.c.key == bindparam("key"), is_(JobStatus.PENDING)
@@ -91,6 +91,14 @@ class Requests(Records):
         more = len(found) > limit
         return JobPage(tuple(found[:limit]), encode_cursor(found[limit - 1].id, *about) if more else None)
 
+    def count_parts(self, job_id: str) -> tuple[int, int]:
+        """Give how many parts of a job have ended, and how many there are."""
+        query = select(jobs.c.status, func.count()).where(jobs.c.parent_id == job_id).group_by(jobs.c.status)
+        with self.database.read() as connection:
+            counts = {status: int(count) for status, count in connection.execute(query)}
+        parts = sum(counts.values())
+        return parts - counts.get(JobStatus.PENDING, 0) - counts.get(JobStatus.RUNNING, 0), parts
+
     def changed_since(self, revision: int, limit: int) -> tuple[Job, ...]:
         """Give the jobs that changed after a revision, as they stand, in the order of their last changes."""
         with self.database.read() as connection:
@@ -113,7 +121,11 @@ class Requests(Records):
             found, now = row(connection, job_id), self._now(connection)
             job = self._change(connection, found, cancelled(found, now=now))
             self._settle(connection, job, now)
-            return job
+            if waits(found):
+                # Nobody runs it. Its parts are told; once the last of them has ended, a worker ends it in good order.
+                self._end_parts(connection, job_id, now)
+                self._wake(connection, job_id)
+            return as_job(row(connection, job_id))
 
     def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
         """Do again what a job did not complete: a new job, or an equal one that is pending already.

@@ -1,0 +1,21 @@
+"""What every job that is put on the queue is given: how urgent it is, and how long it may take."""
+
+from dataclasses import replace
+
+from stoat_ferret.jobs.model import JobRequest
+from stoat_ferret.settings import Settings
+
+ASKED_FOR = 10
+"""The priority of what a person or program waits for."""
+BY_ITSELF = 0
+"""The priority of what a schedule brings."""
+UPKEEP = -10
+"""The priority of what nobody would miss for a while."""
+
+
+def with_settings(request: JobRequest, settings: Settings, *, priority: int) -> JobRequest:
+    """Give the request its priority, and the time that jobs of its type may take where the settings limit that.
+
+    Whoever submits a job goes through here, so that a setting holds for every job of its type.
+    """
+    return replace(request, priority=priority, timeout_seconds=settings.job_timeouts.get(request.type))

@@ -1,0 +1,100 @@
+"""The settle stage for one library, with all that it needs: what is gone is marked missing, if so much may be."""
+
+from collections.abc import Sequence
+
+from stoat_ferret.errors import LibraryOfflineError, MassLossError
+from stoat_ferret.library import absence, ledger
+from stoat_ferret.library.models import LedgerRow, Library, Outcome
+from stoat_ferret.library.repository import LibraryRepository, now_us
+from stoat_ferret.scan.job import FailedPart, ScanJob
+from stoat_ferret.scan.parts import part_files
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.scope import ScanOptions, emptied
+from stoat_ferret.scan.settle import guard_loss
+from stoat_ferret.scan.survey import Surveyed, ensure_online
+
+
+def conclude(
+    surveyed: Surveyed,
+    library: Library,
+    options: ScanOptions,
+    job: ScanJob,
+    repository: LibraryRepository,
+    rules: Rules,
+) -> None:
+    """Conclude what is gone, and mark it missing if so much may be.
+
+    Raises:
+        LibraryOfflineError: the library's folder went away meanwhile, or not one file is left where there were some.
+        MassLossError: too much is gone; nothing was marked missing.
+        PathNotReadableError: the library's folder may no longer be read.
+    """
+    ensure_online(library, options, job, repository, rules, present=repository.count_present(library.id))
+    with job.transaction() as connection:
+        gone = absence.count(connection, job.job_id, library.id)
+    if not options.accept_loss:
+        _guard_emptied(surveyed, library, options, job, repository, gone)
+        _guard_loss(surveyed, library, options, job, repository, gone)
+    settled_files, marked = 0, -1
+    while marked:
+        job.raise_if_cancelled()
+        if gone:
+            job.progress("settle", settled_files, gone)
+        with job.transaction() as connection:
+            marked = absence.mark_missing(connection, job.job_id, library.id, dry_run=options.dry_run)
+        settled_files += marked
+    if not options.dry_run:
+        with job.transaction() as connection:
+            absence.drop_empty_folders(connection, surveyed.absent)
+            repository.record_scan(connection, library.id, job.job_id, whole=surveyed.whole)
+
+
+def _guard_emptied(
+    surveyed: Surveyed, library: Library, options: ScanOptions, job: ScanJob, repository: LibraryRepository, gone: int
+) -> None:
+    """Take a whole library without a single file for an unmounted one: a mount point may hold a stray folder."""
+    if surveyed.whole and gone and not surveyed.listed and surveyed.proven:
+        if not options.dry_run:
+            with job.transaction() as connection:
+                repository.set_library_state(connection, library.id, "offline")
+        raise LibraryOfflineError(emptied(library, gone))
+
+
+def _guard_loss(
+    surveyed: Surveyed, library: Library, options: ScanOptions, job: ScanJob, repository: LibraryRepository, gone: int
+) -> None:
+    present = max(gone, surveyed.present_before)
+    try:
+        guard_loss(
+            gone=gone,
+            present=present,
+            max_loss_fraction=library.max_loss_fraction,
+            library_path=library.path_bytes,
+        )
+    except MassLossError:
+        with job.transaction() as connection:
+            absence.clear(connection, job.job_id, library.id)
+            if not options.dry_run:
+                repository.record_mass_loss(connection, library.id, present)
+        raise
+
+
+def account_for(failed: Sequence[FailedPart], job: ScanJob, repository: LibraryRepository) -> None:
+    """Record an outcome for every file of the parts that could not be done; the next scan looks at them again."""
+    for part in failed:
+        now = now_us()
+        by_folder: dict[int, list[bytes]] = {}
+        for pk, path in part_files(part.payload):
+            by_folder.setdefault(pk, []).append(path)
+        for pk, files in by_folder.items():
+            known = ledger.recorded_paths(repository.database, job.job_id, files)
+            rows = [
+                (
+                    pk,
+                    LedgerRow(path_bytes=path, outcome=Outcome.FAILED, at=now, code=part.code, reason=part.reason),
+                )
+                for path in files
+                if path not in known
+            ]
+            with job.transaction() as connection:
+                ledger.record(connection, job.job_id, rows)

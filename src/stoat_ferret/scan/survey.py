@@ -1,0 +1,309 @@
+"""The first four stages for one library: walk, compare, probe, store. What it finds out is enough to settle by.
+
+With a distributor, what is to be examined is handed on in parts, unless it is so little that it is done here at once.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stoat_ferret import paths
+from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
+from stoat_ferret.library import absence, ledger
+from stoat_ferret.library.batch import FileResult
+from stoat_ferret.library.models import FileKey, KnownFolder, LedgerRow, Library, Outcome
+from stoat_ferret.library.repository import LibraryRepository, now_us, steps
+from stoat_ferret.media.pool import ProbePool
+from stoat_ferret.scan.compare import FolderChanges, Seen, compare, digest, settled
+from stoat_ferret.scan.estimate import Estimate
+from stoat_ferret.scan.examine import Examiner, OpenFolder
+from stoat_ferret.scan.job import Distributor, ScanJob
+from stoat_ferret.scan.parts import Parting
+from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, find_obstacle
+from stoat_ferret.scan.settle import absent_folders
+from stoat_ferret.scan.store import Writer
+from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
+
+POLL_SECONDS = 0.05
+"""The longest wait in the loop; cancellation is seen, and batches are written, at least so often."""
+
+NO_KEY = FileKey(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """What there is to settle one library by; plain JSON values, since a scan may go on in another process."""
+
+    library_id: str
+    whole: bool
+    """True where all of the library was walked."""
+    present_before: int
+    """Videos that were there, not missing, before this scan."""
+    listed: int
+    """Files that are there."""
+    proven: bool
+    """True where every folder could be listed."""
+    absent: list[int]
+    """Keys of the folders that are gone; what was in them is noted as gone."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return asdict(self)
+
+
+def is_whole(target: Target, options: ScanOptions) -> bool:
+    """Tell whether all of a library is scanned."""
+    return options.recursive and target.start == target.library.path_bytes
+
+
+def ensure_online(
+    library: Library,
+    options: ScanOptions,
+    job: ScanJob,
+    repository: LibraryRepository,
+    rules: Rules,
+    *,
+    present: int,
+) -> None:
+    """Make sure that a library's folder is there, and record it where it is not.
+
+    Raises:
+        LibraryOfflineError: it is not there, or is empty where it held videos.
+        PathNotReadableError: it may not be read.
+    """
+    try:
+        check_online(library, rules, present=present, accept_loss=options.accept_loss)
+    except (LibraryOfflineError, PathNotReadableError):
+        if not options.dry_run:
+            with job.transaction() as connection:
+                repository.set_library_state(connection, library.id, "offline")
+        raise
+
+
+class Survey:
+    """The survey of one library, or of a part of it."""
+
+    def __init__(
+        self,
+        target: Target,
+        options: ScanOptions,
+        job: ScanJob,
+        repository: LibraryRepository,
+        rules: Rules,
+        pool: Callable[[], ProbePool],
+        distributor: Distributor | None,
+    ) -> None:
+        self._target = target
+        self._options = options
+        self._job = job
+        self._repository = repository
+        self._rules = rules
+        self._examiner = Examiner(pool, rules.here)
+        self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run)
+        self._parting = None if distributor is None else Parting(distributor, job, self._writer)
+        self._unproven: list[bytes] = []
+        self._start_is_gone = False
+        self._phase = "walk"
+        self._listed = self._done = 0
+        self._present = repository.count_present(target.library.id)
+        brought = repository.count_brought(target.library.id, job.job_id)
+        # What came since must not make a loss look smaller: neither by this job's earlier attempt, nor since a scan
+        # stopped at a mass loss.
+        self._present_before = min(self._present - brought, target.library.lost_from or self._present)
+
+    def run(self) -> Surveyed:
+        """Do it; blocks until it is done, or handed on.
+
+        Raises:
+            LibraryOfflineError: the library's folder is not there, or is empty where it was not.
+            PathNotReadableError: it may not be read.
+            StorageError: the catalogue could not be written.
+        """
+        with self._job.transaction() as connection:
+            absence.clear(connection, self._job.job_id, self._target.library.id)
+        self._ensure_online()
+        obstacle = find_obstacle(self._target.start, self._target.library.path_bytes, self._rules)
+        if obstacle is None:
+            self._walk()
+        else:
+            self._start_is_gone = obstacle.gone
+            self._take_obstacle(obstacle)
+        return self._conclude()
+
+    def _ensure_online(self) -> None:
+        ensure_online(
+            self._target.library, self._options, self._job, self._repository, self._rules, present=self._present
+        )
+
+    def _conclude(self) -> Surveyed:
+        """Note what is gone."""
+        self._ensure_online()  # the disk may have gone away meanwhile
+        absent = self._absent()
+        for keys in steps(absent):
+            with self._job.transaction() as connection:
+                absence.note_folders(connection, self._job.job_id, keys, dry_run=self._options.dry_run)
+        return Surveyed(
+            library_id=self._target.library.id,
+            whole=is_whole(self._target, self._options),
+            present_before=self._present_before,
+            listed=self._listed,
+            proven=not self._unproven,
+            absent=absent,
+        )
+
+    def _walk(self) -> None:
+        """Walk, compare, probe and store, until all of it is done or the job is to end."""
+        target, recursive = self._target, self._options.recursive
+        # What an attempt that was cut off has stored says little about how much there is.
+        first = self._job.attempt == 1
+        known = self._repository.count_known(target.library.id, target.start, recursive=recursive) if first else 0
+        walker = Walker(target.start, self._rules, recursive=recursive, exclude=target.exclude)
+        with Estimate(target, self._rules, recursive=recursive, known=known) as estimate, walker:
+            while not (walker.ended and self._all_in_hand() and self._examiner.idle):
+                try:
+                    self._job.raise_if_cancelled()
+                except BaseException:
+                    self._writer.flush()  # what was examined is kept
+                    raise
+                self._compare_some(walker)
+                for folder, result in self._examiner.step(POLL_SECONDS):
+                    self._writer.add(folder, result)
+                    self._done += 1
+                self._writer.flush_if_due()
+                total = self._listed if walker.ended else estimate.total(self._listed)
+                self._report(total)
+            self._writer.flush()
+
+    def _all_in_hand(self) -> bool:
+        """At the end of the walk: hand on what is left, or examine it here where nothing was handed on before."""
+        if self._parting is not None:
+            for folder, files in self._parting.rest():
+                self._examiner.add(folder, files)
+        return True
+
+    def _compare_some(self, walker: Walker) -> None:
+        """Compare folders until there is enough to examine, or none is listed, or it has taken long enough."""
+        until = time.monotonic() + POLL_SECONDS
+        while self._examiner.hungry and (listing := walker.take(POLL_SECONDS if self._examiner.idle else 0)):
+            self._take(listing)
+            self._writer.flush_if_due()
+            if time.monotonic() >= until:
+                return
+
+    def _report(self, total: int | None) -> None:
+        current = self._examiner.current
+        if current is not None:
+            current = current.removeprefix(self._target.library.path_bytes).lstrip(b"/")
+        shown = None if current is None else paths.display(current)
+        elsewhere = 0 if self._parting is None else self._parting.done()
+        # Once there was a file to examine the phase stays so: the rate is reckoned anew with each phase.
+        self._phase = "probe" if shown or elsewhere else self._phase
+        self._job.progress(self._phase, self._done + elsewhere, total, current=shown)
+
+    def _take(self, listing: FolderListing | FolderProblem) -> None:
+        """Compare one listing and pass on what is to be done."""
+        if isinstance(listing, FolderProblem):
+            self._take_problem(listing)
+            return
+        known = self._repository.folder(listing.path)
+        mark = digest(listing, self._rules)
+        changes = self._compare(listing, known, mark)
+        results = [*map(_rejected, changes.rejected), *map(_restored, changes.restored)]
+        results += [
+            FileResult(
+                path=join(listing.path, oddity.name),
+                key=NO_KEY,
+                outcome=Outcome.SKIPPED,
+                code=oddity.code,
+                reason=oddity.reason,
+                remember=False,
+            )
+            for oddity in listing.oddities
+        ]
+        folder = OpenFolder(
+            path=listing.path,
+            library_id=self._target.library.id,
+            known=known,
+            digest=mark if settled(listing, time.time_ns()) else None,
+            changes=changes,
+            remaining=len(results) + len(changes.probe),
+        )
+        for result in results:
+            self._writer.add(folder, result)
+            self._writer.flush_if_due()
+        if self._parting is not None and changes.probe:
+            self._parting.add(folder, changes.probe)
+        else:
+            self._examiner.add(folder, changes.probe)
+        if not folder.remaining and not results:
+            self._writer.close(folder)
+        self._listed += len(listing.files)
+        self._done += len(listing.files) - len(changes.probe)
+
+    def _compare(self, listing: FolderListing, known: KnownFolder | None, mark: bytes) -> FolderChanges:
+        """Compare by digest, or file by file where that differs or everything is to be examined again."""
+        if known is None:
+            return compare(listing, {}, force=self._options.force)
+        done = set[bytes]()
+        if self._job.attempt > 1:
+            done = ledger.stored_paths(self._repository.database, self._job.job_id, known.pk)
+        if known.digest != mark or self._options.force:
+            return compare(listing, self._repository.files_in(known.pk), force=self._options.force, done=done)
+        rejected: list[Seen] = []
+        if known.reject_count:
+            entries = {join(listing.path, entry.name): entry for entry in listing.files}
+            files = self._repository.rejected_in(known.pk)
+            rejected = [Seen(file.path, entries[file.path], file) for file in files if file.path in entries]
+        return FolderChanges(
+            probe=(),
+            restored=(),
+            rejected=tuple(rejected),
+            unchanged=known.unchanged_count,
+            newly_counted=known.unchanged_count - len(done),
+            gone=(),
+        )
+
+    def _take_problem(self, problem: FolderProblem) -> None:
+        self._unproven.append(problem.path)
+        self._record_skipped(problem.path, problem.code, problem.reason)
+
+    def _take_obstacle(self, obstacle: Obstacle) -> None:
+        if not obstacle.gone:
+            self._unproven.append(self._target.start)
+        if obstacle.code and obstacle.reason:
+            self._record_skipped(obstacle.path, obstacle.code, obstacle.reason)
+
+    def _record_skipped(self, path: bytes, code: str, reason: str) -> None:
+        row = LedgerRow(path_bytes=path, outcome=Outcome.SKIPPED, at=now_us(), code=code, reason=reason)
+        with self._job.transaction() as connection:
+            ledger.record(connection, self._job.job_id, [(None, row)])
+
+    def _absent(self) -> list[int]:
+        """Give the keys of the folders that are gone."""
+        if not self._options.recursive:
+            folder = self._repository.folder(self._target.start) if self._start_is_gone else None
+            return [] if folder is None else [folder.pk]
+        known = self._repository.folders_below(self._target.library.id, self._target.start)
+        return [f.pk for f in absent_folders(known, visited=self._writer.visited, unproven=self._unproven)]
+
+
+def _rejected(seen: Seen) -> FileResult:
+    """Report again, without looking at it again, a file that is known not to be a usable video."""
+    known = seen.known
+    assert known is not None  # noqa: S101  # `compare` puts only known files there
+    assert known.reject_outcome is not None  # noqa: S101
+    return FileResult(
+        path=seen.path,
+        key=seen.entry.key,
+        outcome=known.reject_outcome,
+        known=known,
+        code=known.code,
+        reason=known.reason,
+        remember=False,
+    )
+
+
+def _restored(seen: Seen) -> FileResult:
+    return FileResult(path=seen.path, key=seen.entry.key, outcome=Outcome.RESTORED, known=seen.known)
