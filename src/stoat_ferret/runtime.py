@@ -7,8 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from stoat_ferret import __version__
+from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE, make_maintenance_handler
 from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler
+from stoat_ferret.api.services.schedules import Scheduler, check_settings
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
 from stoat_ferret.db.migrate import is_there, upgrade
 from stoat_ferret.db.reserve import Reserve
@@ -23,7 +25,7 @@ from stoat_ferret.media.pool import FrameGrabber
 from stoat_ferret.places import Roots, parse_roots
 from stoat_ferret.settings import Settings, as_environment
 
-LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE})
+LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE, MAINTENANCE_JOB_TYPE})
 
 
 @dataclass(slots=True)
@@ -54,7 +56,12 @@ class Runtime:
             version=__version__,
             places=self.roots.places(),
             reaches=self.roots.reaches if self.roots.roots else None,
+            beside=[self.scheduler().run],
         )
+
+    def scheduler(self) -> Scheduler:
+        """Give what submits jobs that are due by themselves."""
+        return Scheduler(self.queue, self.repository, self.settings)
 
     def supervisor(self) -> WorkerSupervisor:
         """Give a supervisor that keeps one worker process running on the same data."""
@@ -88,6 +95,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         StorageError: the data directory cannot be made or used, or the database server is not there.
         ConfigurationError: a setting cannot be used.
     """
+    check_settings(settings)
     roots = parse_roots(settings.worker_roots)
     _make_data_directory(settings)
     with ExitStack() as opened, _reaching_the_server():
@@ -95,16 +103,20 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         opened.callback(catalogue.close)
         upgrade(catalogue, "library")
         repository = LibraryRepository(catalogue)
-        handlers = {SCAN_JOB_TYPE: make_scan_handler(repository, settings)}
         store: JobStore | None = None
         queue: ThreadedJobQueue | InMemoryJobQueue
         if in_memory_jobs:
             queue = InMemoryJobQueue(catalogue)
-            for job_type, handler in handlers.items():
-                queue.register_handler(job_type, handler)
         else:
             store, queue = _open_queue(settings, catalogue)
             opened.callback(store.database.close)
+        handlers = {
+            SCAN_JOB_TYPE: make_scan_handler(repository, settings),
+            MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
+        }
+        if isinstance(queue, InMemoryJobQueue):
+            for job_type, handler in handlers.items():
+                queue.register_handler(job_type, handler)
         grabber = FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20)
         opened.pop_all()  # all went well: from here on the runtime closes it
         return Runtime(

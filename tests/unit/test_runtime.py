@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE
 from stoat_ferret.errors import StorageError
 from stoat_ferret.jobs.local import LocalJobQueue
@@ -19,7 +20,7 @@ def test_everything_is_made_where_the_settings_say(tmp_path: Path) -> None:
         runtime = open_runtime(settings)
         try:
             assert isinstance(runtime.queue, LocalJobQueue)
-            assert set(runtime.handlers) == {SCAN_JOB_TYPE}
+            assert {SCAN_JOB_TYPE, MAINTENANCE_JOB_TYPE} <= set(runtime.handlers)
             assert runtime.repository.libraries() == []
             assert runtime.worker().id
             assert runtime.supervisor() is not None

@@ -28,7 +28,7 @@ class Worker:
 
     `renew_seconds` is how often a lease is renewed, well below its length. `stop_seconds` is what running handlers get
     to end once the worker has to. `reaches` tells whether a job of a place can be run here; `version` and `places` are
-    what others are told of this worker.
+    what others are told of this worker. `beside` runs beside the slots for as long as the worker does.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Worker:
         version: str | None = None,
         places: Collection[str] | None = None,
         reaches: Callable[[str], bool] | None = None,
+        beside: Collection[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.id = str(uuid7())
         self._queue = queue
@@ -56,6 +57,7 @@ class Worker:
         self._profile = WorkerProfile(version=version, slots=slots, places=declared)
         self._renew_seconds = renew_seconds
         self._stop_seconds = stop_seconds
+        self._beside = tuple(beside)
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Work until `stop` is set; then tell the handlers to end and hand their jobs back to the queue.
@@ -67,7 +69,7 @@ class Worker:
         await self._queue.heartbeat(self.id, self._profile)
         log.info("worker started", worker_id=self.id, slots=len(self._slots))
         slots = {asyncio.create_task(self._work(wanted, stop)) for wanted in self._slots}
-        beside = {asyncio.create_task(self._beat()), asyncio.create_task(self._sweep())}
+        beside = {asyncio.create_task(each()) for each in (self._beat, self._sweep, *self._beside)}
         told = asyncio.create_task(_wait(stop))
         try:
             # All of them end by themselves only through a mistake in this program; then all end, and run() raises.
