@@ -18,6 +18,9 @@ from stoat_ferret.cli.text import count, size
 from stoat_ferret.errors import ConfigurationError, StoatError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from stoat_ferret.db.diagnosis import DatabaseState
     from stoat_ferret.db.migrate import Tree
     from stoat_ferret.settings import Settings
 
@@ -25,6 +28,8 @@ Verdict = Literal["ok", "warn", "fail"]
 
 LITTLE_SPACE = 1 << 30
 NO_SPACE = 50 << 20
+OLDEST_POSTGRES = 13
+"""What Procrastinate and the queries here are made for."""
 ANSWER_SECONDS = 2.0
 START_SECONDS = 30.0
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -63,16 +68,66 @@ def examine_all(settings: "Settings") -> Iterator[Finding]:
     """Do every check, one after the other."""
     yield python()
     yield media_library()
-    yield sqlite()
-    yield from data_directory(settings.data_dir)
-    databases = [database(settings.library_database, "library"), database(settings.jobs_database, "jobs")]
-    yield from databases
-    present = settings.library_database.exists() and settings.jobs_database.exists()
-    if present and all(finding.verdict == "ok" for finding in databases):
+    usable = True
+    for finding in files(settings) if settings.database_url is None else on_postgres(settings, settings.database_url):
+        usable = usable and (finding.verdict == "ok" or not finding.name.endswith(("database", "postgres", "schema")))
+        yield finding
+    if usable and data_is_there(settings):
         yield workers(settings)
     yield sandbox(settings)
     yield from media_roots(settings)
     yield port(settings.host, settings.port)
+
+
+def files(settings: "Settings") -> Iterator[Finding]:
+    """Whether the data can be kept in files."""
+    yield sqlite()
+    yield from data_directory(settings.data_dir)
+    yield database(settings.library_database, "library")
+    yield database(settings.jobs_database, "jobs")
+
+
+def on_postgres(settings: "Settings", address: "SecretStr") -> Iterator[Finding]:
+    """Whether the data can be kept on a Postgres server, and pictures in the data directory."""
+    yield from (finding for finding in data_directory(settings.data_dir) if finding.name != "file system")
+    yield from postgres(address)
+
+
+def postgres(address: "SecretStr") -> Iterator[Finding]:
+    """Whether the server and the database are as they should be."""
+    from stoat_ferret.db.engine import postgres_url
+    from stoat_ferret.db.postgres_diagnosis import examine_server
+
+    try:
+        url = postgres_url(address.get_secret_value())
+        state = examine_server(url)
+    except StoatError as error:
+        mend = "Start the server, or correct its address: STOAT_DATABASE_URL or --database-url."
+        yield Finding("postgres", "fail", error.message, mend)
+        return
+    name = url.render_as_string(hide_password=True)
+    detail = f"PostgreSQL {state.version}, {state.encoding}, {size(state.size)}, {name}"
+    if state.encoding != "UTF8":
+        mend = "Make a database WITH ENCODING 'UTF8' TEMPLATE template0, and name that one."
+        yield Finding("postgres", "fail", detail, mend)
+    elif int(state.version.partition(".")[0]) < OLDEST_POSTGRES:
+        mend = f"Update the server to {OLDEST_POSTGRES} or newer."
+        yield Finding("postgres", "fail", detail, mend)
+    else:
+        yield Finding("postgres", "ok", detail)
+    for tree, found in state.schemas.items():
+        title = f"{tree} schema"
+        if found.schema is None:
+            yield Finding(title, "ok", "is not there yet; it will be made at first use.")
+        else:
+            yield schema(title, name, found)
+
+
+def data_is_there(settings: "Settings") -> bool:
+    """Tell whether there are data to work with, so that nothing is made by looking."""
+    from stoat_ferret.runtime import has_library
+
+    return has_library(settings) and (settings.database_url is not None or settings.jobs_database.exists())
 
 
 def python() -> Finding:
@@ -172,13 +227,17 @@ def database(file: Path, tree: "Tree") -> Finding:
     if state.problem is not None:
         mend = f"Stop stoat, move {file} (with its -wal and -shm) away, or put a backup in its place, and scan again."
         return Finding(name, "fail", f"{file} is not sound: {state.problem}", mend)
-    if state.schema != state.newest:
-        known = f"schema {state.schema}" if state.schema else "no schema"
-        mend = (
-            "It is upgraded at the next start. If that is refused, a newer stoat-ferret wrote it: update stoat-ferret."
-        )
-        return Finding(name, "warn", f"{file} has {known}; this program works with {state.newest}.", mend)
-    return Finding(name, "ok", f"sound, schema {state.schema}, {size(file.stat().st_size)}")
+    fresh = f"sound, schema {state.schema}, {size(file.stat().st_size)}"
+    return schema(name, str(file), state) if state.schema != state.newest else Finding(name, "ok", fresh)
+
+
+def schema(name: str, place: str, state: "DatabaseState") -> Finding:
+    """Whether a schema is the present one."""
+    if state.schema == state.newest:
+        return Finding(name, "ok", f"schema {state.schema}")
+    known = f"schema {state.schema}" if state.schema else "no schema"
+    mend = "It is upgraded at the next start. If that is refused, a newer stoat-ferret wrote it: update stoat-ferret."
+    return Finding(name, "warn", f"{place} has {known}; this program works with {state.newest}.", mend)
 
 
 def workers(settings: "Settings") -> Finding:

@@ -4,15 +4,15 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.session import quiet_settings
 from stoat_ferret.cli.text import clean, count
 
 HELP = help_text(
     "Check that everything is as it should be, and say how to mend what is not.",
-    "Looks at Python, the media library, SQLite, the data directory, both databases (it reads all of them), workers, "
-    "the process that examines files, the media roots and the port. Changes nothing. Prints a line a check; exits with "
-    "1 if one failed.",
+    "Looks at Python, the media library, SQLite, the data directory and both databases (it reads all of them), or with "
+    "--database-url at the Postgres server instead; at workers, the process that examines files, the media roots and "
+    "the port. Changes nothing. Prints a line a check; exits with 1 if one failed.",
     examples="stoat doctor\nstoat doctor --data-dir /srv/stoat --json",
     related="stoat serve, stoat worker",
 )
@@ -23,12 +23,12 @@ def register(app: typer.Typer) -> None:
     app.command(help=HELP, short_help="Check that everything is as it should be.")(doctor)
 
 
-def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> ExitStatus:
+def doctor(as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> ExitStatus:
     """Check everything."""
     from stoat_ferret.cli.checks import examine_all
 
     findings = []
-    for finding in examine_all(quiet_settings(data_dir)):
+    for finding in examine_all(quiet_settings(data_dir, database_url)):
         findings.append(finding)
         if not as_json:
             output.write(f"{finding.verdict:<4}  {finding.name:<16}  {clean(finding.detail)}")

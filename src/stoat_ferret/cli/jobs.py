@@ -7,7 +7,7 @@ import typer
 
 from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import canonical_job_id, opened, quiet_settings
 from stoat_ferret.cli.text import clean_path, moment
@@ -61,9 +61,10 @@ def list_jobs(
     limit: Annotated[int, typer.Option(min=1, max=PAGE, metavar="N", help="Jobs at most.")] = 20,
     as_json: AsJson = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
 ) -> ExitStatus:
     """List jobs."""
-    with opened(quiet_settings(data_dir)) as runtime:
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
         page = asyncio.run(runtime.queue.list(status=status, job_type=job_type, limit=limit))
     if as_json:
         _print_page_json(page)
@@ -95,9 +96,10 @@ def show_job(
     failed: Annotated[bool, typer.Option("--failed", help="Print the files that failed instead.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
 ) -> ExitStatus:
     """Show a job."""
-    with opened(quiet_settings(data_dir)) as runtime:
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
         job = asyncio.run(runtime.queue.get(canonical_job_id(job_id)))
         rows = _failed_files(runtime.repository, job.id) if failed else []
     if failed:
@@ -109,9 +111,11 @@ def show_job(
     return ExitStatus.OK
 
 
-def cancel_job(job_id: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> ExitStatus:
+def cancel_job(
+    job_id: JobId, as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None
+) -> ExitStatus:
     """Cancel a job."""
-    with opened(quiet_settings(data_dir)) as runtime:
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
         job = asyncio.run(runtime.queue.cancel(canonical_job_id(job_id)))
     if as_json:
         _print_json(job)

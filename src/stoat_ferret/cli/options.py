@@ -16,6 +16,16 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help="A Postgres database instead of files in the data directory. A password is better kept out of sight, "
+        "in STOAT_DATABASE_URL, which is the default.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead, for programs.")]
 LogLevelOption = Annotated[
     LogLevel | None,

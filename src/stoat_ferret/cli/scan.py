@@ -8,7 +8,7 @@ import typer
 
 from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, count
@@ -55,6 +55,7 @@ def scan(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a file failed.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
 ) -> ExitStatus:
     """Scan a folder."""
     from stoat_ferret.scan.scope import ScanOptions
@@ -62,7 +63,7 @@ def scan(
     options = ScanOptions(
         path=absolute_path(folder), recursive=recursive, force=force, accept_loss=accept_loss, dry_run=dry_run
     )
-    with opened(quiet_settings(data_dir), create=True) as runtime:
+    with opened(quiet_settings(data_dir, database_url), create=True) as runtime:
         if detach:
             return asyncio.run(_leave(runtime, options, as_json=as_json))
         job = asyncio.run(_follow(runtime, options, silent=as_json))

@@ -7,7 +7,7 @@ import typer
 
 from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import clean_path, size
@@ -43,10 +43,11 @@ def search(
     everything: Annotated[bool, typer.Option("--all", help="All videos, however many.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
 ) -> ExitStatus:
     """Search the catalogue."""
     query = " ".join(words)
-    with opened(quiet_settings(data_dir)) as runtime:
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
         pages = _pages(runtime.repository, query, sort, None if everything else limit)
         if as_json:
             _print_json(query, pages)

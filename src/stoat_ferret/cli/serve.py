@@ -13,8 +13,8 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DataDir, LogLevelOption, help_text
-from stoat_ferret.cli.session import opened
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, LogLevelOption, help_text
+from stoat_ferret.cli.session import data_place, opened
 from stoat_ferret.cli.text import absolute_path, clean, clean_path
 from stoat_ferret.errors import ConfigurationError
 
@@ -30,7 +30,8 @@ HELP = help_text(
     "Prints `listening on http://HOST:PORT` when it takes requests, then where the page, the API's documentation and "
     "the data are. Each FOLDER is scanned at the start. Runs jobs in a process beside it. Ctrl-C or SIGTERM ends it in "
     "good order; jobs that are not done go on at the next start. --log-level debug also logs every request.",
-    examples="stoat serve ~/Videos\nstoat serve --port 0 --data-dir /srv/stoat",
+    examples="stoat serve ~/Videos\nstoat serve --port 0 --data-dir /srv/stoat\n"
+    "stoat serve --database-url postgresql://stoat@localhost/stoat",
     related="stoat scan, stoat doctor",
 )
 
@@ -56,6 +57,7 @@ def serve(
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
     log_level: LogLevelOption = None,
 ) -> ExitStatus:
     """Serve."""
@@ -63,7 +65,14 @@ def serve(
     from stoat_ferret.settings import load_settings
 
     log_format = "json" if as_json else None
-    settings = load_settings(host=host, port=port, data_dir=data_dir, log_level=log_level, log_format=log_format)
+    settings = load_settings(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        database_url=database_url,
+        log_level=log_level,
+        log_format=log_format,
+    )
     require_loopback(settings.host)
     with listen(settings.host, settings.port) as listener:
         paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
@@ -170,14 +179,14 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
 
 def _announce(url: str, settings: "Settings", folders: Sequence[bytes], *, as_json: bool) -> None:
     if as_json:
-        facts = {"listening": url, "page": f"{url}/", "docs": f"{url}/docs", "data": str(settings.data_dir)}
+        facts = {"listening": url, "page": f"{url}/", "docs": f"{url}/docs", "data": data_place(settings)}
         output.write(json.dumps({**facts, "scan": [clean_path(folder) for folder in folders]}))
         output.flush()
         return
     output.write(f"listening on {url}")
     output.write(f"  page  {url}/")
     output.write(f"  docs  {url}/docs")
-    output.write(f"  data  {clean(str(settings.data_dir))}")
+    output.write(f"  data  {clean(data_place(settings))}")
     for folder in folders:
         output.write(f"  scan  {clean_path(folder)}")
     output.flush()

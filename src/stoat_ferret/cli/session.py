@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from stoat_ferret.runtime import Runtime
 
 
-def quiet_settings(data_dir: Path | None) -> Settings:
+def quiet_settings(data_dir: Path | None, database_url: str | None = None) -> Settings:
     """Give the settings of a command that talks to a person: of the log only errors, unless something else is set.
 
     Raises:
         ConfigurationError: a setting cannot be used.
     """
     level = None if "STOAT_LOG_LEVEL" in os.environ else "error"
-    return load_settings(data_dir=data_dir, log_level=level)
+    return load_settings(data_dir=data_dir, database_url=database_url, log_level=level)
 
 
 @contextmanager
@@ -32,12 +32,14 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator["Runtime"]:
         StorageError: there is no library, or it cannot be used.
     """
     from stoat_ferret.log import configure_logging
-    from stoat_ferret.runtime import open_runtime
+    from stoat_ferret.runtime import has_library, open_runtime
 
-    if not create and not settings.library_database.exists():
+    if not create and not has_library(settings):
+        option = "--data-dir" if settings.database_url is None else "--database-url"
+        place = "database" if settings.database_url is not None else "folder"
         msg = (
-            f"There is no library in {settings.data_dir}. Make one with `stoat scan FOLDER`, "
-            "or name another folder with --data-dir."
+            f"There is no library in {data_place(settings)}. Make one with `stoat scan FOLDER`, "
+            f"or name another {place} with {option}."
         )
         raise StorageError(msg)
     configure_logging(settings)
@@ -46,6 +48,19 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator["Runtime"]:
         yield runtime
     finally:
         runtime.close()
+
+
+def data_place(settings: Settings) -> str:
+    """Give the folder or database that holds the library, without a password.
+
+    Raises:
+        ConfigurationError: the database's address cannot be read.
+    """
+    if settings.database_url is None:
+        return str(settings.data_dir)
+    from stoat_ferret.db.engine import postgres_url
+
+    return postgres_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
 
 
 def canonical_job_id(text: str) -> str:

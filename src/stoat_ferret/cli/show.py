@@ -9,7 +9,7 @@ import typer
 from stoat_ferret import paths
 from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, clean_path, duration, moment, size
@@ -38,11 +38,12 @@ def show(
     what: Annotated[str, typer.Argument(metavar="ID_OR_PATH", help="A video's id, or its file.", show_default=False)],
     as_json: AsJson = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
 ) -> ExitStatus:
     """Show a video."""
     from stoat_ferret.api.schemas.video import VideoDetailResponse
 
-    with opened(quiet_settings(data_dir)) as runtime:
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
         detail = _find(runtime.repository, what)
     shown = VideoDetailResponse.of_detail(detail)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import DataDir, LogLevelOption, help_text
+from stoat_ferret.cli.options import DatabaseUrl, DataDir, LogLevelOption, help_text
 from stoat_ferret.cli.session import opened
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ NICENESS = 10
 
 HELP = help_text(
     "Run jobs until told to stop.",
-    "`stoat serve` and `stoat scan` start a worker by themselves; further ones are for machines with more to give. "
-    "Ends at Ctrl-C or SIGTERM and hands back what it has not finished. Prints nothing but its log.",
-    examples="stoat worker\nstoat worker --data-dir /srv/stoat",
+    "`stoat serve` and `stoat scan` start a worker by themselves; further ones are for machines with more to give, and "
+    "with a Postgres database for further machines. Ends at Ctrl-C or SIGTERM and hands back what it has not finished. "
+    "Prints nothing but its log.",
+    examples="stoat worker\nstoat worker --data-dir /srv/stoat\n"
+    "stoat worker --database-url postgresql://stoat@db/stoat --root /footage=/mnt/nas/footage",
     related="stoat serve, stoat jobs",
 )
 
@@ -34,8 +36,19 @@ def worker(
     supervised: Annotated[
         bool, typer.Option("--supervised", hidden=True, help="Also stop at the end of standard input.")
     ] = False,
+    roots: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--root",
+            metavar="PATH[=HERE]",
+            help="A folder that this machine reaches, and where it lies here if elsewhere; may be given several times. "
+            "Default: STOAT_WORKER_ROOTS, else every folder.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the log as JSON, a line each, for programs.")] = False,
     data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
     log_level: LogLevelOption = None,
 ) -> ExitStatus:
     """Run jobs in this process."""
@@ -43,7 +56,14 @@ def worker(
 
     step_back()
     log_format = "json" if as_json else None
-    with opened(load_settings(data_dir=data_dir, log_level=log_level, log_format=log_format), create=True) as runtime:
+    settings = load_settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        worker_roots=tuple(roots) if roots else None,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    with opened(settings, create=True) as runtime:
         asyncio.run(_work(runtime, supervised=supervised))
     return ExitStatus.OK
 

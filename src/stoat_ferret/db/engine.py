@@ -169,8 +169,10 @@ def postgres_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError as error:
-        raise ConfigurationError(f"The address of the database, {text[:200]!r}, cannot be read.") from error
+    except (ArgumentError, ValueError) as error:
+        # Neither it nor what is said of it is shown: it may hold a password.
+        msg = "The address of the database cannot be read. Write it as in postgresql+psycopg://user:password@host/name."
+        raise ConfigurationError(msg) from error
     if url.drivername not in ("postgresql", "postgresql+psycopg", "postgres"):
         msg = f"The database must be a Postgres one, as in postgresql+psycopg://user@host/name, not {url.drivername!r}."
         raise ConfigurationError(msg)

@@ -15,15 +15,17 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from stoat_ferret.cli import checks
 from stoat_ferret.cli.checks import Finding
 from stoat_ferret.db import diagnosis
-from stoat_ferret.db.engine import open_sqlite
+from stoat_ferret.db.engine import open_postgres, open_sqlite
 from stoat_ferret.db.migrate import upgrade
 from stoat_ferret.errors import ConfigurationError, ProbeTimeoutError
 from stoat_ferret.media.grabber import FrameGrabber
 from stoat_ferret.settings import Settings
+from tests.postgres import PostgresServer
 
 Mount = namedtuple("Mount", "mountpoint fstype")
 Usage = namedtuple("Usage", "free")
@@ -206,3 +208,43 @@ def test_a_port_that_is_taken(body: bytes, verdict: str) -> None:
 def test_this_python_is_named() -> None:
     """With its place."""
     assert sys.executable in checks.python().detail
+
+
+@pytest.mark.postgres
+def test_a_postgres_server_is_asked_instead_of_files(postgres: PostgresServer, tmp_path: Path) -> None:
+    """Before there is a library on it, and after; the password is never shown."""
+    with postgres.database() as url, postgres.database(migrated=True) as migrated:
+        for address, detail in ((url, "not there yet"), (migrated, "schema 0")):
+            secret = SecretStr(address.render_as_string(hide_password=False))
+            settings = Settings(data_dir=tmp_path, database_url=secret)
+            findings = list(checks.on_postgres(settings, secret))
+            assert verdicts(iter(findings)) == ["ok"] * len(findings)
+            assert [finding.name for finding in findings][-3:] == ["postgres", "library schema", "jobs schema"]
+            assert detail in findings[-1].detail
+            assert "PostgreSQL" in findings[-3].detail
+            assert "UTF8" in findings[-3].detail
+            assert checks.data_is_there(settings) is (address is migrated)
+
+
+@pytest.mark.postgres
+def test_a_postgres_server_that_will_not_do(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Because of its database's encoding, its age, or since a schema on it is of another version."""
+    with postgres.database(encoding="SQL_ASCII") as url:
+        (finding, *_) = checks.postgres(SecretStr(url.render_as_string(hide_password=False)))
+        assert (mended(finding), "SQL_ASCII" in finding.detail) == ("fail", True)
+    with postgres.database(migrated=True) as url:
+        database = open_postgres(url, "stoat_jobs")
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+        database.close()
+        monkeypatch.setattr(checks, "OLDEST_POSTGRES", 1000)
+        found = list(checks.postgres(SecretStr(url.render_as_string(hide_password=False))))
+        assert [mended(finding) for finding in found] == ["fail", "ok", "warn"]
+
+
+@pytest.mark.parametrize("address", ["postgresql://u:secret@127.0.0.1:1/x", "nothing", "postgresql://u:secret@h:x/y"])
+def test_a_postgres_server_that_is_not_there(address: str) -> None:
+    """Or an address that is none; either way without the password."""
+    (finding,) = checks.postgres(SecretStr(address))
+    assert mended(finding) == "fail"
+    assert "secret" not in finding.detail

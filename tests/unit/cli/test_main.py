@@ -97,7 +97,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """A search that raises what is put into the list."""
     raised: list[BaseException] = []
 
-    def fail(_data_dir: object) -> None:
+    def fail(*_: object) -> None:
         raise raised[0]
 
     monkeypatch.setattr(search, "quiet_settings", fail)
