@@ -89,7 +89,7 @@ def test_a_fresh_schema_equals_an_upgraded_one(tree: Tree, metadata: MetaData, t
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize(("tree", "metadata"), TREES[:1])
+@pytest.mark.parametrize(("tree", "metadata"), TREES)
 def test_so_it_is_on_postgres(tree: Tree, metadata: MetaData, postgres: PostgresServer) -> None:
     """Where texts also sort by code point, whatever the database's locale is."""
     with empty_postgres(postgres, tree) as fresh, empty_postgres(postgres, tree) as upgraded:
