@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from stoat_ferret import __version__
 from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE, make_maintenance_handler
+from stoat_ferret.api.services.parts import PART_JOB_TYPE, Shunned, make_part_handler
 from stoat_ferret.api.services.previews import PreviewService
-from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler
+from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler, probe_pool
 from stoat_ferret.api.services.schedules import Scheduler, check_settings
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
 from stoat_ferret.db.migrate import is_there, upgrade
@@ -22,6 +24,7 @@ from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import FrameGrabber
+from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.places import Roots, parse_roots
 from stoat_ferret.settings import Settings, as_environment
 
@@ -43,6 +46,9 @@ class Runtime:
     """None where the queue is the one in memory."""
     roots: Roots
     """The folders that this machine's worker reaches."""
+    pools: PoolShelf
+    shunned: Shunned
+    """Places that were found to hold other files here than elsewhere."""
 
     def worker(self) -> Worker:
         """Give a worker that runs jobs in this process."""
@@ -55,13 +61,16 @@ class Runtime:
             renew_seconds=self.settings.lease_renew_seconds,
             version=__version__,
             places=self.roots.places(),
-            reaches=self.roots.reaches if self.roots.roots else None,
+            reaches=self._reaches if self.roots.roots or self.settings.database_url else None,
             beside=[self.scheduler().run],
         )
 
     def scheduler(self) -> Scheduler:
         """Give what submits jobs that are due by themselves."""
         return Scheduler(self.queue, self.repository, self.settings)
+
+    def _reaches(self, place: str) -> bool:
+        return self.roots.reaches(place) and self.shunned.allows(place)
 
     def supervisor(self) -> WorkerSupervisor:
         """Give a supervisor that keeps one worker process running on the same data."""
@@ -77,6 +86,7 @@ class Runtime:
     def close(self) -> None:
         """Close what was opened."""
         self.grabber.close()
+        self.pools.close()
         if isinstance(self.queue, ThreadedJobQueue):
             self.queue.close()
         if self.job_store is not None:
@@ -110,8 +120,9 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         else:
             store, queue = _open_queue(settings, catalogue)
             opened.callback(store.database.close)
+        pools, shunned = PoolShelf(partial(probe_pool, settings)), Shunned()
         handlers = {
-            SCAN_JOB_TYPE: make_scan_handler(repository, settings),
+            **_scan_handlers(settings, repository, queue, roots, pools, shunned),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }
         if isinstance(queue, InMemoryJobQueue):
@@ -129,7 +140,28 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
             job_store=store,
             roots=roots,
+            pools=pools,
+            shunned=shunned,
         )
+
+
+def _scan_handlers(
+    settings: Settings,
+    repository: LibraryRepository,
+    queue: AsyncJobQueue,
+    roots: Roots,
+    pools: PoolShelf,
+    shunned: Shunned,
+) -> dict[str, JobHandler]:
+    def here(path: bytes) -> bytes:
+        return roots.here(path) or path
+
+    # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
+    share_out = None if settings.database_url is None else queue
+    return {
+        SCAN_JOB_TYPE: make_scan_handler(repository, settings, share_out=share_out, here=here),
+        PART_JOB_TYPE: make_part_handler(queue, settings, pools, shunned, here=here),
+    }
 
 
 def has_library(settings: Settings) -> bool:

@@ -26,6 +26,7 @@ from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import ProbePool
+from stoat_ferret.places import place_of
 from stoat_ferret.scan.job import Distributor
 from stoat_ferret.scan.pipeline import Waits, run_scan
 from stoat_ferret.scan.report import read_report
@@ -133,7 +134,7 @@ def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequ
             "dry_run": options.dry_run,
         },
         exclusive_key="scan:" + paths.encode_base64(library.path_bytes if library else options.path),
-        place=paths.display(options.path),
+        place=place_of(options.path),
     )
 
 
