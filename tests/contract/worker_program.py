@@ -1,4 +1,7 @@
-"""A real worker process with handlers that tests can look into: `python -m tests.contract.worker_program FOLDER`."""
+"""A real worker process with handlers that tests can look into: `python -m tests.contract.worker_program FOLDER`.
+
+The databases lie in the folder, or, where DATABASE_URL is set, on that Postgres.
+"""
 
 import asyncio
 import os
@@ -8,29 +11,44 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
-from stoat_ferret.db.engine import open_sqlite
-from stoat_ferret.db.tables import changes
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
 from stoat_ferret.errors import FencedError
 from stoat_ferret.jobs.context import JobContext
-from stoat_ferret.jobs.local import LocalJobQueue
+from stoat_ferret.jobs.local import LocalJobQueue, ThreadedJobQueue
 from stoat_ferret.jobs.model import Job
+from stoat_ferret.jobs.postgres import PostgresJobQueue, PostgresJobStore
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.supervisor import stop_at_eof
 from stoat_ferret.jobs.worker import Worker
 
 LEASE_SECONDS = float(os.environ.get("LEASE_SECONDS", "10"))
 
+effects = Table(
+    "effects",
+    MetaData(),
+    Column("number", Integer, primary_key=True),
+    Column("job_id", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("pid", Integer, nullable=False),
+)
+"""What handlers leave in the catalogue: which job, which attempt, which process."""
+
+
+def open_queue(folder: Path, url: str | None, lease_seconds: float) -> tuple[ThreadedJobQueue, Database]:
+    """Give the queue, and the catalogue beside it."""
+    if url is None:
+        database, catalogue = open_sqlite(folder / "jobs.db"), open_sqlite(folder / "library.db")
+        return LocalJobQueue(JobStore(database, lease_seconds=lease_seconds, catalogue=catalogue)), catalogue
+    database, catalogue = (open_postgres(postgres_url(url), schema) for schema in ("stoat_jobs", "stoat_library"))
+    return PostgresJobQueue(PostgresJobStore(database, lease_seconds=lease_seconds, catalogue=catalogue)), catalogue
+
 
 def store_effect(job: Job, context: JobContext) -> None:
-    """Leave a row in the catalogue: which job, which attempt, which process."""
+    """Leave a row in the catalogue."""
     with context.transaction() as connection:
-        connection.execute(
-            insert(changes).values(
-                kind=str(job.attempt), video_id=job.id, path_bytes=b"", path="", state=str(os.getpid()), at=0
-            )
-        )
+        connection.execute(insert(effects).values(job_id=job.id, attempt=job.attempt, pid=os.getpid()))
 
 
 async def quick(job: Job, context: JobContext) -> dict[str, Any]:
@@ -87,18 +105,26 @@ async def zombie(job: Job, context: JobContext) -> dict[str, Any]:
     return {"zombie": "wrote"}
 
 
+async def block(job: Job, context: JobContext) -> dict[str, Any]:
+    """Hold up the event loop at the first attempt, for as long as the payload says; then leave an effect."""
+    if job.attempt == 1:
+        (Path(job.payload["folder"]) / "blocked").touch()
+        time.sleep(job.payload["seconds"])  # noqa: ASYNC251 - the mistake that is to be survived
+    await asyncio.to_thread(store_effect, job, context)
+    return {"pid": os.getpid()}
+
+
 async def main(folder: Path) -> None:
     """Work until standard input ends."""
-    database, catalogue = open_sqlite(folder / "jobs.db"), open_sqlite(folder / "library.db")
-    queue = LocalJobQueue(JobStore(database, lease_seconds=LEASE_SECONDS, catalogue=catalogue))
-    handlers = {each.__name__: each for each in (quick, nothing, steps, crash, zombie)}
+    queue, catalogue = open_queue(folder, os.environ.get("DATABASE_URL"), LEASE_SECONDS)
+    handlers = {each.__name__: each for each in (quick, nothing, steps, crash, zombie, block)}
     worker = Worker(
         queue, handlers, catalogue=catalogue, slots=2, long_types=["steps"], renew_seconds=LEASE_SECONDS / 5
     )
     stop = asyncio.Event()
     await asyncio.gather(worker.run(stop), stop_at_eof(stop))
     queue.close()
-    database.close()
+    queue.store.database.close()
     catalogue.close()
 
 

@@ -3,31 +3,21 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import select
+from sqlalchemy import URL
 
-from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.job_tables import job_records
-from stoat_ferret.db.tables import catalogue, changes
-from stoat_ferret.jobs.local import LocalJobQueue
-from stoat_ferret.jobs.model import Job, JobRequest, JobStatus
-from stoat_ferret.jobs.store import JobStore
-from stoat_ferret.jobs.supervisor import WorkerSupervisor
+from stoat_ferret.jobs.model import JobStatus
+from tests.contract.job_house import House, build, until
 
-ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 1.0
 
 
@@ -40,102 +30,23 @@ def anyio_backend() -> str:
 pytestmark = pytest.mark.anyio
 
 
-@dataclass
-class House:
-    """Both databases, a queue in this process, and the workers started beside it."""
-
-    folder: Path
-    library: Database
-    queue: LocalJobQueue
-    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
-    supervisors: list[WorkerSupervisor] = field(default_factory=list)
-
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "tests.contract.worker_program", str(self.folder)]
-
-    def start_worker(self, lease_seconds: float = LEASE_SECONDS) -> "subprocess.Popen[bytes]":
-        env = os.environ | {"LEASE_SECONDS": str(lease_seconds), "PYTHONPATH": str(ROOT)}
-        return self.start(self.command, env)
-
-    def start(self, command: list[str], env: dict[str, str]) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=env, cwd=ROOT)
-        self.workers.append(process)
-        return process
-
-    def supervise(self, lease_seconds: float = 10.0) -> WorkerSupervisor:
-        store = self.queue.store
-        supervisor = WorkerSupervisor(
-            self.command,
-            on_death=store.worker_died,
-            is_silent=store.is_silent,
-            env=os.environ | {"LEASE_SECONDS": str(lease_seconds), "PYTHONPATH": str(ROOT)},
-        )
-        self.supervisors.append(supervisor)
-        supervisor.start()
-        return supervisor
-
-    async def submit(self, job_type: str, **payload: Any) -> Job:
-        return (await self.queue.submit(JobRequest(type=job_type, payload=payload))).job
-
-    def stop_between_commits(self, pid: int) -> bool:
-        """Stop a process, unless it holds a lock just then, which nobody else would get past."""
-        os.kill(pid, signal.SIGSTOP)
-        for name in ("jobs.db", "library.db"):
-            with closing(sqlite3.connect(self.folder / name, timeout=0.1)) as connection:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError:
-                    os.kill(pid, signal.SIGCONT)
-                    return False
-        return True
-
-    def effects(self) -> list[tuple[str, int, int]]:
-        """Give job, attempt and process of every effect."""
-        with self.library.read() as connection:
-            rows = connection.execute(select(changes).order_by(changes.c.seq)).all()
-        return [(row.video_id, int(row.kind), int(row.state)) for row in rows]
-
-    def close(self) -> None:
-        for supervisor in self.supervisors:
-            supervisor.stop()
-        for worker in self.workers:
-            worker.kill()
-            worker.wait()
-            if worker.stdin:
-                worker.stdin.close()
-        self.queue.close()
-        self.queue.store.database.close()
-        self.library.close()
-
-
-def build(folder: Path, lease_seconds: float) -> House:
-    database, library = open_sqlite(folder / "jobs.db"), open_sqlite(folder / "library.db")
-    job_records.create_all(database.engine)
-    catalogue.create_all(library.engine)
-    return House(folder, library, LocalJobQueue(JobStore(database, lease_seconds=lease_seconds, catalogue=library)))
-
-
 @pytest.fixture
-def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
-    """Give a house with short leases."""
-    house = build(tmp_path, getattr(request, "param", LEASE_SECONDS))
+def lease_seconds() -> float:
+    """Give the length of a lease: short."""
+    return LEASE_SECONDS
+
+
+@pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.postgres)])
+def house(tmp_path: Path, lease_seconds: float, request: pytest.FixtureRequest) -> Iterator[House]:
+    """Give a house on each kind of database."""
+    url: URL | None = request.getfixturevalue("postgres_database") if request.param == "postgres" else None
+    house = build(tmp_path, lease_seconds, url)
     yield house
     house.close()
 
 
-patient = pytest.mark.parametrize("house", [10.0], indirect=True)
+patient = pytest.mark.parametrize("lease_seconds", [10.0])
 """Leases long enough that whatever happens at once does not happen through them."""
-
-
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if await answer if isinstance(answer, Awaitable) else answer:
-            return
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 async def test_a_killed_workers_job_runs_again_when_its_lease_ends(house: House) -> None:
@@ -154,13 +65,13 @@ async def test_a_killed_workers_job_runs_again_when_its_lease_ends(house: House)
 @patient
 async def test_a_starting_worker_takes_over_from_a_dead_process_at_once(house: House) -> None:
     """It does not wait for the lease of a process that is gone."""
-    first = house.start_worker(10.0)
+    first = house.start_worker()
     job = await house.submit("steps", steps=20)
     await until(lambda: len(house.effects()) >= 3)
     first.kill()
     first.wait()
     began = time.monotonic()
-    house.start_worker(10.0)
+    house.start_worker()
     ended = await house.queue.wait(job.id, 20)
     assert (ended.status, ended.attempt) == (JobStatus.COMPLETE, 2)
     assert time.monotonic() - began < 8.0
@@ -228,7 +139,7 @@ async def test_a_stopped_worker_that_wakes_up_cannot_write(house: House) -> None
 
 async def test_a_stopped_worker_is_killed_by_its_supervisor(house: House) -> None:
     """It could hold a lock on the database for ever."""
-    supervisor = house.supervise(LEASE_SECONDS)
+    supervisor = house.supervise()
     job = await house.submit("steps", steps=20)
     await until(lambda: len(house.effects()) >= 3)
     stopped = supervisor.pid
@@ -243,7 +154,7 @@ async def test_a_stopped_worker_is_killed_by_its_supervisor(house: House) -> Non
 async def test_two_workers_share_jobs_and_run_each_once(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """200 jobs, 200 effects, one attempt each."""
     jobs = [await house.submit("quick", number=number) for number in range(200)]
-    pids = {house.start_worker(10.0).pid, house.start_worker(10.0).pid}
+    pids = {house.start_worker().pid, house.start_worker().pid}
     ended = [await house.queue.wait(job.id, 60) for job in jobs]
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.COMPLETE, 1)}
     effects = house.effects()
@@ -253,10 +164,28 @@ async def test_two_workers_share_jobs_and_run_each_once(house: House, capsys: py
         sys.stdout.write(f"\n  jobs by worker: {sorted(Counter(pid for _, _, pid in effects).values())}\n")
 
 
+async def test_a_blocked_event_loop_costs_the_job_and_nothing_else(house: House) -> None:
+    """It renews no lease meanwhile, so another worker runs the job; what the first one does then is refused."""
+    first = house.start_worker()
+    job = await house.submit("block", folder=str(house.folder), seconds=LEASE_SECONDS * 4)
+    await until((house.folder / "blocked").exists)
+    second = house.start_worker()
+    ended = await house.queue.wait(job.id, 60)
+    assert (ended.status, ended.attempt, ended.result) == (JobStatus.COMPLETE, 2, {"pid": second.pid})
+    probe = await house.submit("nothing", after="the block")
+    assert (await house.queue.wait(probe.id, 60)).status is JobStatus.COMPLETE
+    for worker in (first, second):
+        assert worker.stdin is not None
+        worker.stdin.close()
+        assert await asyncio.to_thread(worker.wait) == 0
+    assert house.effects() == [(job.id, 2, second.pid)]
+    assert await house.queue.get(job.id) == ended
+
+
 @patient
 async def test_how_soon_a_submit_is_picked_up(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """By an idle worker in another process; printed, since it says more about the machine than about the program."""
-    house.start_worker(10.0)
+    house.start_worker()
     first = await house.submit("nothing")
     await house.queue.wait(first.id, 20)
     waits = []
@@ -282,14 +211,14 @@ async def test_an_orderly_stop_hands_jobs_back(house: House) -> None:
     handed_back = await house.queue.get(job.id)
     assert (handed_back.status, handed_back.attempt, handed_back.strikes) == (JobStatus.PENDING, 1, 0)
     assert await house.queue.live_workers() == ()
-    house.start_worker(10.0)
+    house.start_worker()
     assert (await house.queue.wait(job.id, 20)).status is JobStatus.COMPLETE
 
 
 @patient
 async def test_a_cancel_reaches_a_worker_in_another_process(house: House) -> None:
     """The handler ends within moments; what it stored stays."""
-    house.start_worker(10.0)
+    house.start_worker()
     job = await house.submit("steps", steps=1000)
     await until(lambda: len(house.effects()) >= 3)
     await house.queue.cancel(job.id)
@@ -315,8 +244,7 @@ threading.Event().wait()
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_no_worker_outlives_its_supervisor(house: House, number: signal.Signals) -> None:
     """Its input ends however the supervisor's process does; it then stops in good order."""
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    parent = house.start([sys.executable, "-c", SUPERVISE, *house.command], env)
+    parent = house.start([sys.executable, "-c", SUPERVISE, *house.command])
     job = await house.submit("steps", steps=1000)
     await until(lambda: len(house.effects()) >= 1)
     worker = psutil.Process(house.effects()[0][2])
