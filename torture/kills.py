@@ -4,9 +4,10 @@ usage: python -m torture.kills [--engine sqlite] [--kills 250] [--seed N] [--fil
 
 The real server and its worker run on a real tree of small clips. A client submits, cancels and reads all the time, and
 the tree changes now and then. Meanwhile `kill -9` meets the server, a worker, both at once or a probe process, at
-instants drawn log-uniformly from the start of the server, from its readiness, from the beginning of a job or from its
-end. What died is started again at once. After every 25 kills comes a reckoning: a last scan of the whole tree is
-submitted and disturbed too, then
+instants drawn log-uniformly from the start of the server, from its readiness, from the beginning of a job, from the
+moment when it examines files, or from its end. What died is started again at once. After every 25 kills comes a
+reckoning. When all jobs have ended, half of the files get other content, scans of the whole tree are submitted, and the
+last five kills meet these. Then
 
 - every job that was ever acknowledged must be known, and have ended within 60 s after the last restart, for good;
 - the catalogue must be that of one undisturbed scan of the same tree into a new data directory, and so must the counts;
@@ -29,9 +30,9 @@ from torture.reckoning import Figures, Stage
 
 TARGETS = ("server", "worker", "both", "probe")
 TARGET_WEIGHTS = (3, 3, 3, 2)
-MOMENTS = ("start", "ready", "job", "end")
-MOMENT_WEIGHTS = (3, 2, 5, 2)
-LONGEST_DELAY = {"start": 2.0, "ready": 1.0, "job": 3.0, "end": 0.1, "probe": 0.5}
+MOMENTS = ("start", "ready", "job", "batch", "end")
+MOMENT_WEIGHTS = (3, 2, 3, 4, 2)
+LONGEST_DELAY = {"start": 2.0, "ready": 1.0, "job": 3.0, "batch": 2.0, "end": 0.1, "probe": 0.5}
 SHORTEST_DELAY = 0.001
 NEARLY_DONE = 0.9
 MOMENT_SECONDS = 5.0
@@ -63,19 +64,25 @@ class Kills:
                         self._kill_once()
                         stage.change_tree()
                     stage.client.rest()
-                    stage.reckon(self._disturbed_last_scan(until))
+                    stage.reckon(*self._disturbed_last_scans(until))
                     stage.start()
                     stage.client.go_on()
         finally:
             stage.conclude()
         return figures
 
-    def _disturbed_last_scan(self, until: int) -> str:
-        """Scan the whole tree, which does not change any more, and go on killing meanwhile; gives the last scan."""
-        closing = self._stage.submit_whole()
+    def _disturbed_last_scans(self, until: int) -> list[str]:
+        """Scan the whole tree, which does not change any more, and go on killing meanwhile; gives the scans.
+
+        Half of the tree is new to the first of them, and no other job comes before it: a kill then meets it with some
+        of that stored and some not.
+        """
+        self._stage.await_all_ended()
+        self._stage.tree.renew(len(self._stage.tree.files()) // 2)
+        closing = [self._stage.submit_whole()]
         while self._stage.figures.disturbances.total() < until:
             self._kill_once()
-            closing = self._stage.submit_whole(force=self._rng.random() < 0.5)
+            closing.append(self._stage.submit_whole(force=self._rng.random() < 0.3))
         return closing
 
     def _kill_once(self) -> None:
@@ -109,13 +116,15 @@ class Kills:
                 time.sleep(0.005)
 
     def _is_there(self, client: httpx2.Client, moment: str) -> bool:
-        """Tell whether a job runs; for `end` whether one is about to end, for `probe` whether it examines files."""
+        """Tell whether a job runs: for `batch` one that has examined files, for `end` one that is about to end."""
         if moment == "probe":
             return bool(self._fleet.probes())
         running = client.get("/api/v1/jobs", params={"status": "running"}).json().get("jobs", [])
         if moment == "job":
             return bool(running)
         phases = [(job["progress_detail"] or {}).get("phase") for job in running]
+        if moment == "batch":
+            return "probe" in phases
         return "settle" in phases or any((job["progress"] or 0) > NEARLY_DONE for job in running)
 
 

@@ -4,6 +4,7 @@ import random
 import shutil
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,24 +130,22 @@ class Stage:
                 self.promises.kinds.setdefault(job_id, "force" if options.get("force") else "whole")
             return job_id
 
-    def reckon(self, closing: str) -> None:
-        """Hold everything against what must be. The client rests, and the tree has not changed since `closing`.
+    def reckon(self, *closing: str) -> None:
+        """Hold everything against what must be. The client rests.
 
         Args:
-            closing: the last scan of the whole tree that was acknowledged.
+            closing: scans of the whole tree that were acknowledged since the tree changed last, in order.
         """
         figures = self.figures
-        waited = self._all_terminal()
-        figures.terminal_seconds.append(waited)
-        if waited > MOST_TERMINAL_SECONDS:
-            figures.violations.append(f"it took {waited:.1f} s until all jobs had ended")
+        waited = self.await_all_ended()
         with self.fleet.calls().client as client:
             calls = Calls(client)
             self._check_records(calls)
-            last, disturbed = self._last_scan(calls, closing), calls.catalogue()
+            whole = self._whole_scans(calls, closing)
+            disturbed = calls.catalogue()
         figures.violations += self.fleet.stop()
         figures.violations += shorten(audit(self._engine, self.data, self._complete()))
-        self._compare(last, disturbed)
+        self._compare(whole, disturbed)
         figures.violations += shorten(self.promises.violations)
         self.promises.violations.clear()
         say(
@@ -168,16 +167,19 @@ class Stage:
         figures.most_attempts = max((record["attempt"] for record in records), default=0)
         return figures
 
-    def _all_terminal(self) -> float:
+    def await_all_ended(self) -> float:
         """Wait until every acknowledged job has ended; gives the seconds since the last start or disturbance."""
-        while not self.fleet.ready():
-            self.start()
+        self.start_until_ready()
         with self.fleet.calls(90).client as client:
             for job_id in self.promises.open_jobs():
                 record = self._ended(client, job_id)
                 if record is not None:
                     self.promises.note(record)
-        return time.monotonic() - max(self.fleet.started_at, self._disturbed_at)
+        waited = time.monotonic() - max(self.fleet.started_at, self._disturbed_at)
+        self.figures.terminal_seconds.append(waited)
+        if waited > MOST_TERMINAL_SECONDS:
+            self.figures.violations.append(f"it took {waited:.1f} s until all jobs had ended")
+        return waited
 
     def _ended(self, client: httpx2.Client, job_id: str) -> dict[str, Any] | None:
         until = time.monotonic() + GIVE_UP_SECONDS
@@ -211,22 +213,21 @@ class Stage:
             if record["status"] == "cancelled" and not record["cancel_requested"]:
                 violations.append(f"a job was cancelled that nobody cancelled: {record}")
 
-    def _last_scan(self, calls: Calls, closing: str) -> dict[str, Any]:
-        """Give the last scan's record; of another one, where that rightly failed or a file was set aside."""
-        record = calls.job(closing)
-        failed = calls.ledger(closing, outcome="failed")
+    def _whole_scans(self, calls: Calls, closing: Sequence[str]) -> list[dict[str, Any]]:
+        """Give the last scans that are complete; with another one, where none is or a file was set aside."""
+        failed = calls.ledger(closing[-1], outcome="failed")
         aside = [row["path"] for row in failed if row["code"] in SET_ASIDE]
         self.figures.set_aside += len(aside)
         if 2 * self.figures.set_aside > self.figures.disturbances.total():
             self.figures.violations.append(f"more files were set aside than can have been killed twice: {aside}")
-        if record["status"] != "complete" or aside:
-            closing = self.submit_whole(force=True)
-            record = calls.finish(closing, GIVE_UP_SECONDS)
-            self.promises.note(record)
-        return record
+        records = [] if aside else [calls.job(job_id) for job_id in dict.fromkeys(closing)]
+        if not records or records[-1]["status"] != "complete":
+            records.append(calls.finish(self.submit_whole(force=True), GIVE_UP_SECONDS))
+            self.promises.note(records[-1])
+        return [record for record in records if record["status"] == "complete"]
 
-    def _compare(self, last: dict[str, Any], disturbed: dict[str, dict[str, Any]]) -> None:
-        """Hold the catalogue and the last scan's counts against those of an undisturbed scan."""
+    def _compare(self, whole: list[dict[str, Any]], disturbed: dict[str, dict[str, Any]]) -> None:
+        """Hold the catalogue and the last scans' counts against those of an undisturbed scan."""
         figures, data = self.figures, self._scratch / f"undisturbed {self.figures.catalogues_compared}"
         fleet = self._new_fleet(data, 1)
         fleet.start()
@@ -238,9 +239,11 @@ class Stage:
         finally:
             figures.violations += fleet.stop()
         figures.violations += shorten(catalogue_differences(disturbed, undisturbed, self.tree.files()))
+        if not whole:
+            figures.violations.append("no scan of the whole tree came to its end")
         for name in ("scanned", "failed", "skipped"):
-            if last["status"] != "complete" or last["result"][name] != result[name]:
-                figures.violations.append(f"{name}: {result[name]} undisturbed, but of the last scan {last}")
+            wrong = [record for record in whole if record["result"][name] != result[name]]
+            figures.violations += [f"{name}: {result[name]} undisturbed, but {record}" for record in wrong]
         figures.catalogues_compared += 1
         figures.videos_compared += len(undisturbed)
         if not figures.violations:

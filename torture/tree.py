@@ -50,6 +50,13 @@ class LivingTree:
         self.changes += 1
         return kind.__name__.strip("_")
 
+    def renew(self, count: int) -> None:
+        """Give many files other content, so that the next scan has something to do."""
+        good = self.good_files()
+        for path in self._rng.sample(good, min(count, len(good))):
+            self._new_clip(path)
+        self.changes += 1
+
     def scan(self, rng: random.Random) -> tuple[str, Path, dict[str, bool]]:
         """Draw a scan: its name, its folder and its options."""
         kind = rng.choices(SCANS, (4, 3, 1, 1, 2, 2))[0]
