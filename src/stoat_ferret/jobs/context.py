@@ -184,3 +184,39 @@ class JobContext:
         with self._lock:
             unsent, self._unsent = self._unsent, None
             return unsent
+
+
+class PartContext:
+    """The context of a job that does a part of another one: every write needs that one's right to write too."""
+
+    def __init__(self, context: JobContext, whole: Fence) -> None:
+        self.job_id = whole.job_id
+        """Of the job that this is a part of: what is stored is stored for that one."""
+        self.attempt = whole.attempt
+        self._context = context
+        self._whole = whole
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a write transaction on the catalogue in which both tokens were checked.
+
+        Raises:
+            FencedError: one of the two has been taken over, or is over; nothing was written.
+            StorageError: the database could not be written.
+        """
+        with self._context.transaction(also=self._whole) as connection:
+            yield connection
+
+    def progress(
+        self, phase: str, done: int, total: int | None, *, unit: str = "files", current: str | None = None
+    ) -> None:
+        """Say how far the part is."""
+        self._context.progress(phase, done, total, unit=unit, current=current)
+
+    def raise_if_cancelled(self) -> None:
+        """End the handler if the part is to end.
+
+        Raises:
+            JobCancelled: it is.
+        """
+        self._context.raise_if_cancelled()

@@ -16,6 +16,9 @@ from stoat_ferret.scan.rules import Rules
 ENTRIES_AHEAD = 20_000
 """The walker pauses while so many listed files wait to be compared; it bounds memory, not the size of a folder."""
 
+MOST_PATH_BYTES = 2_300
+"""Of a folder: with a name of 255 bytes after it, still a key that every database's index takes (Postgres: 2,704)."""
+
 LEAVE_SECONDS = 2.0
 """How long the end of a scan waits for a listing: on a disk that hangs, it never comes."""
 
@@ -68,6 +71,10 @@ def join(folder: bytes, name: bytes) -> bytes:
 
 def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
     """List one folder. Symbolic links are not followed, special files are not touched, nothing is opened."""
+    if len(path) > MOST_PATH_BYTES:
+        shown = paths.display(path[:80])
+        reason = f"The folder's path, {shown}…, is longer than {MOST_PATH_BYTES} bytes; shorten a name in it."
+        return FolderProblem(path[:MOST_PATH_BYTES], "PATH_TOO_LONG", reason)
     files: list[FileEntry] = []
     folders: list[bytes] = []
     oddities: list[Oddity] = []

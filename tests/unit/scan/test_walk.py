@@ -13,7 +13,15 @@ import pytest
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan import walk
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, count_files, join, list_folder
+from stoat_ferret.scan.walk import (
+    MOST_PATH_BYTES,
+    FolderListing,
+    FolderProblem,
+    Walker,
+    count_files,
+    join,
+    list_folder,
+)
 from tests.factories import put
 
 RULES = Rules(["mp4"])
@@ -233,3 +241,12 @@ def test_a_disk_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
     released.set()
     walker._thread.join(10)
     assert not walker._thread.is_alive()
+
+
+def test_a_path_too_long_for_a_key_is_a_problem_that_says_so(tmp_path: Path) -> None:
+    """Not an error of the database in the midst of a scan."""
+    path = os.fsencode(tmp_path) + b"/" + b"x" * MOST_PATH_BYTES
+    problem = list_folder(path, Rules(["mp4"]))
+    assert isinstance(problem, FolderProblem)
+    assert problem.code == "PATH_TOO_LONG"
+    assert len(problem.path) == MOST_PATH_BYTES

@@ -3,15 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection
 
 from stoat_ferret import paths
 from stoat_ferret.errors import JobNotFoundError, NotReachedError, StorageError
-from stoat_ferret.jobs.context import NEARLY_DONE, Fence, JobContext
+from stoat_ferret.jobs.context import NEARLY_DONE, Fence, JobContext, PartContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest, JobStatus, Progress
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.media.shelf import PoolShelf
@@ -110,29 +108,6 @@ class QueueDistributor:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
 
-class _Part:
-    """A part's own job, as the scan's stages see it: every write needs the scan's right to write too."""
-
-    def __init__(self, context: JobContext, scan: Fence) -> None:
-        self.job_id = scan.job_id
-        self.attempt = scan.attempt
-        self._context = context
-        self._scan = scan
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        with self._context.transaction(also=self._scan) as connection:
-            yield connection
-
-    def progress(
-        self, phase: str, done: int, total: int | None, *, unit: str = "files", current: str | None = None
-    ) -> None:
-        self._context.progress(phase, done, total, unit=unit, current=current)
-
-    def raise_if_cancelled(self) -> None:
-        self._context.raise_if_cancelled()
-
-
 class Shunned:
     """Places that were found not to lie here, for a while. Any thread may call."""
 
@@ -176,7 +151,7 @@ def make_part_handler(
             shunned.add(job.place or "")
             raise NotReachedError(paths.display(root))
         with shelf.lend() as pool:
-            return dict(run_part(payload, scan.job_id, _Part(context, scan), rules, pool))
+            return dict(run_part(payload, scan.job_id, PartContext(context, scan), rules, pool))
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
         result = await asyncio.to_thread(work, job, context)

@@ -24,19 +24,27 @@ from stoat_ferret.errors import (
 from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
+from stoat_ferret.library import upkeep
+from stoat_ferret.library.models import Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import ProbePool
+from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
 from stoat_ferret.scan.job import Distributor
 from stoat_ferret.scan.pipeline import Waits, run_scan
 from stoat_ferret.scan.report import read_report
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import ScanOptions
+from stoat_ferret.scan.walk import MOST_PATH_BYTES
 from stoat_ferret.settings import Settings
 
 SCAN_JOB_TYPE = "scan"
 
 log = structlog.get_logger(__name__)
+
+CHANGED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED, Outcome.MISSING)
+MUCH = 10_000
+"""After so many changes the database looks at its tables anew."""
 
 T = TypeVar("T")
 
@@ -87,7 +95,13 @@ def _absolute(path: bytes) -> bytes:
     if not path.startswith(b"/"):
         shown = paths.display(path)
         raise InvalidPathError(f"The path {shown!r} is not absolute. Give it from the root, as in /home/me/Videos.")
-    return paths.absolute(path)
+    absolute = paths.absolute(path)
+    if len(absolute) > MOST_PATH_BYTES:
+        shown = paths.display(absolute[:80])
+        raise InvalidPathError(
+            f"The path {shown}… is longer than {MOST_PATH_BYTES} bytes. Shorten a name in it."
+        )
+    return absolute
 
 
 def _check(path: bytes, settings: Settings, repository: LibraryRepository) -> bytes:
@@ -149,13 +163,21 @@ def scan_options(payload: dict[str, Any]) -> ScanOptions:
     )
 
 
-def probe_pool(settings: Settings) -> ProbePool:
-    """Open probe processes as the settings say."""
-    return ProbePool(
+def probe_pool(settings: Settings, tally: ProbeTally | None = None) -> ProbePool:
+    """Open probe processes as the settings say; the tally is told how long each file took."""
+    return TalliedPool(
+        tally or ProbeTally(),
         workers=settings.probe_workers,
         deadline_seconds=settings.probe_timeout_seconds,
         memory_limit_bytes=settings.probe_memory_mib << 20,
     )
+
+
+def _look_anew(repository: LibraryRepository) -> None:
+    try:
+        upkeep.analyze(repository.database)
+    except StorageError as error:  # the scan is done; queries are slower until the next maintenance
+        log.warning("cannot let the database look at its tables anew", error=error.message)
 
 
 def make_scan_handler(
@@ -190,6 +212,8 @@ def make_scan_handler(
         )
         if isinstance(report, Waits):
             raise JobWaits(report.to_json())
+        if sum(report.counts[outcome] for outcome in CHANGED) >= MUCH:
+            _look_anew(repository)
         return report.to_json()
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
