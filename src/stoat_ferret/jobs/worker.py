@@ -8,7 +8,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from stoat_ferret.db.engine import Database
-from stoat_ferret.errors import StorageError
+from stoat_ferret.errors import StorageError, StorageUnreachableError
 from stoat_ferret.jobs.execution import execute
 from stoat_ferret.jobs.model import Claim, JobHandler, Wanted, WorkerProfile
 from stoat_ferret.jobs.queue import AsyncJobQueue
@@ -65,8 +65,7 @@ class Worker:
         False when a handler did not end in time: its job is taken over when its lease ends, or when the process does,
         which the caller should see to, since a thread of that handler may still run.
         """
-        await self._queue.recover()
-        await self._queue.heartbeat(self.id, self._profile)
+        await self._begin(stop)
         log.info("worker started", worker_id=self.id, slots=len(self._slots))
         slots = {asyncio.create_task(self._work(wanted, stop)) for wanted in self._slots}
         beside = {asyncio.create_task(each()) for each in (self._beat, self._sweep, *self._beside)}
@@ -87,6 +86,17 @@ class Worker:
         await self._queue.dismiss(self.id)
         log.info("worker stopped", worker_id=self.id)
         return True
+
+    async def _begin(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._queue.recover()
+                await self._queue.heartbeat(self.id, self._profile)
+            except StorageUnreachableError as error:
+                log.warning("cannot begin; trying again", error=error.message)
+                await _unless(stop, asyncio.sleep(RETRY_SECONDS))
+            else:
+                return
 
     async def _work(self, wanted: Wanted, stop: asyncio.Event) -> None:
         while not stop.is_set():
