@@ -5,7 +5,7 @@ usage: python -m torture.worker_deaths [--deaths 200] [--seed N] [--files 2500] 
 One scan after another examines the whole tree anew. Meanwhile a worker or a probe process is killed, crashes (SIGSEGV),
 is stopped for good (SIGSTOP) or finds no more memory (its limit is set to what it has). Each scan must then have an
 outcome for every file of the tree, once, and a file may only have failed if the processes that examined it were ended
-twice. Leases and deadlines are short, so that what hangs is found out soon. After every 20 scans all is held against an
+twice. Leases and deadlines are short, so that what hangs is found out soon. After every five scans all is held against an
 undisturbed scan, as `torture.kills` does it.
 """
 
@@ -26,9 +26,9 @@ from torture.reckoning import GIVE_UP_SECONDS, SET_ASIDE, Figures, Stage
 DEATHS = {"killed": signal.SIGKILL, "crashed": signal.SIGSEGV, "stopped": signal.SIGSTOP, "no memory": None}
 DEATH_WEIGHTS = (5, 4, 1, 2)
 TARGETS = ("worker", "probe")
-TARGET_WEIGHTS = (1, 3)
+TARGET_WEIGHTS = (1, 5)
 SHORTEST_DELAY, LONGEST_DELAY = 0.01, 1.0
-SCANS_A_CHECKPOINT = 20
+SCANS_A_CHECKPOINT = 5
 MOST_DEATHS_A_SCAN = 12
 WORKER_GROWN_SECONDS = 5.0
 """A worker that is stopped before it has first said that it is alive is not found out yet, so that is left out."""
