@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, distinct, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select
 from uuid_utils.compat import uuid4
 
 from stoat_ferret.db.job_tables import jobs
@@ -42,7 +42,7 @@ HAS_EXPIRED = select(exists(select(jobs.c.id).where(EXPIRED)))
 HAS_READY = select(exists(select(jobs.c.id).where(READY)))
 HAS_READY_IN_REACH = select(exists(select(jobs.c.id).where(READY, IN_REACH)))
 READY_ID = select(jobs.c.id).where(READY, jobs.c.id == bindparam("job_id"))
-PENDING_PLACES = select(distinct(jobs.c.place)).where(is_(JobStatus.PENDING), jobs.c.place.is_not(None))
+PENDING_PLACES = select(jobs.c.place).where(is_(JobStatus.PENDING), jobs.c.place.is_not(None)).distinct()
 RUNNING_OF_TYPES = (
     select(jobs.c.type, func.count())
     .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None), jobs.c.type.in_(bindparam("types", expanding=True)))
