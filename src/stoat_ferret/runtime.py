@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgre
 from stoat_ferret.db.migrate import is_there, upgrade
 from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import StorageError, StorageUnreachableError
+from stoat_ferret.jobs.counting import count_regularly
 from stoat_ferret.jobs.local import LocalJobQueue, ThreadedJobQueue
 from stoat_ferret.jobs.queue import AsyncJobQueue, InMemoryJobQueue, JobHandler
 from stoat_ferret.jobs.store import JobStore
@@ -25,9 +26,12 @@ from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import FrameGrabber
 from stoat_ferret.media.shelf import PoolShelf
+from stoat_ferret.media.tally import ProbeTally
 from stoat_ferret.places import Roots, parse_roots
 from stoat_ferret.settings import Settings, as_environment
 
+WORKER_RESTARTS = "worker_restarts"
+"""The counter of worker processes that ended under a server which was to keep one running."""
 LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE, MAINTENANCE_JOB_TYPE})
 
 
@@ -49,6 +53,8 @@ class Runtime:
     pools: PoolShelf
     shunned: Shunned
     """Places that were found to hold other files here than elsewhere."""
+    tally: ProbeTally
+    """How long files took that were examined in this process's pools."""
 
     def worker(self) -> Worker:
         """Give a worker that runs jobs in this process."""
@@ -62,12 +68,15 @@ class Runtime:
             version=__version__,
             places=self.roots.places(),
             reaches=self._reaches if self.roots.roots or self.settings.database_url else None,
-            beside=[self.scheduler().run],
+            beside=[self.scheduler().run, self._count],
         )
 
     def scheduler(self) -> Scheduler:
         """Give what submits jobs that are due by themselves."""
         return Scheduler(self.queue, self.repository, self.settings)
+
+    async def _count(self) -> None:
+        await count_regularly(self.queue, self.tally.take, every_seconds=self.settings.lease_renew_seconds)
 
     def _reaches(self, place: str) -> bool:
         return self.roots.reaches(place) and self.shunned.allows(place)
@@ -78,7 +87,7 @@ class Runtime:
         command = [sys.executable, "-m", "stoat_ferret", "worker", "--supervised"]
         return WorkerSupervisor(
             command,
-            on_death=self.job_store.worker_died,
+            on_death=partial(_worker_died, self.job_store),
             is_silent=self.job_store.is_silent,
             env={**os.environ, **as_environment(self.settings)},
         )
@@ -120,9 +129,10 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         else:
             store, queue = _open_queue(settings, catalogue)
             opened.callback(store.database.close)
-        pools, shunned = PoolShelf(partial(probe_pool, settings)), Shunned()
+        tally = ProbeTally()
+        pools, shunned = PoolShelf(partial(probe_pool, settings, tally)), Shunned()
         handlers = {
-            **_scan_handlers(settings, repository, queue, roots, pools, shunned),
+            **_scan_handlers(settings, repository, queue, roots, pools, shunned, tally),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }
         if isinstance(queue, InMemoryJobQueue):
@@ -142,7 +152,14 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             roots=roots,
             pools=pools,
             shunned=shunned,
+            tally=tally,
         )
+
+
+def _worker_died(store: JobStore, pid: int) -> None:
+    store.worker_died(pid)
+    with suppress(StorageError):  # a number must not keep the next worker from starting
+        store.count({WORKER_RESTARTS: 1})
 
 
 def _scan_handlers(
@@ -152,6 +169,7 @@ def _scan_handlers(
     roots: Roots,
     pools: PoolShelf,
     shunned: Shunned,
+    tally: ProbeTally,
 ) -> dict[str, JobHandler]:
     def here(path: bytes) -> bytes:
         return roots.here(path) or path
@@ -159,7 +177,9 @@ def _scan_handlers(
     # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
     share_out = None if settings.database_url is None else queue
     return {
-        SCAN_JOB_TYPE: make_scan_handler(repository, settings, share_out=share_out, here=here),
+        SCAN_JOB_TYPE: make_scan_handler(
+            repository, settings, open_pool=partial(probe_pool, settings, tally), share_out=share_out, here=here
+        ),
         PART_JOB_TYPE: make_part_handler(queue, settings, pools, shunned, here=here),
     }
 

@@ -1,16 +1,23 @@
 """Jobs over HTTP: read, list, wait, cancel, and what each did to which file."""
 
 import asyncio
+import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from stoat_ferret.api.app import create_app
-from stoat_ferret.jobs.queue import InMemoryJobQueue
+from stoat_ferret.db.engine import Database
+from stoat_ferret.db.tables import gone, job_claims, scan_costs
+from stoat_ferret.db.tables import ledger as ledger_rows
+from stoat_ferret.jobs.model import JobRequest
+from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.library import ledger
+from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.settings import Settings
 from tests.conftest import BASE
 from tests.factories import put
@@ -20,16 +27,16 @@ from tests.test_api.answers import SCAN, problem, scan
 UNKNOWN = "01934f5e-7b1c-7cc2-a1c4-6f0b8d0d9f11"
 
 
-@pytest.fixture
-def waiting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """The application with a queue that only takes jobs."""
+def queue_store(client: TestClient) -> JobStore:
+    """Give the records, as a worker has them."""
+    store: JobStore = client.app_state["runtime"].queue.store
+    return store
 
-    async def nothing(_queue: InMemoryJobQueue) -> None:
-        return None
 
-    monkeypatch.setattr(InMemoryJobQueue, "run_pending", nothing)
-    with TestClient(create_app(settings, in_memory_jobs=True), base_url=BASE) as client:
-        yield client
+def catalogue_of(client: TestClient) -> Database:
+    """Give the catalogue that the application works with."""
+    database: Database = client.app_state["runtime"].catalogue
+    return database
 
 
 def submit(client: TestClient, path: Path, **options: bool) -> str:
@@ -48,7 +55,7 @@ def test_a_job_is_shown_as_the_contract_has_it(client: TestClient, clips: Path) 
     }  # fmt: skip
     assert (job["type"], job["status"], job["progress"], job["attempt"]) == ("scan", "complete", 1.0, 1)
     assert (job["error"], job["error_code"], job["cancel_requested"]) == (None, None, False)
-    assert set(job["progress_detail"]) == {"phase", "done", "total", "unit", "rate", "eta_seconds", "current"}
+    assert job["progress_detail"] is None, "what was counted last says nothing of a job that is complete"
     assert job["payload"]["path"] == str(clips)
     for name in ("created_at", "started_at", "finished_at"):
         assert job[name].endswith("Z")
@@ -66,7 +73,13 @@ def test_a_pending_job_has_neither_begun_nor_a_result(waiting: TestClient, tmp_p
 
 
 @pytest.mark.parametrize("job_id", [UNKNOWN, "nothing", "1", "%00", "%FF", UNKNOWN + "0"])
-@pytest.mark.parametrize(("method", "part"), [("GET", ""), ("GET", "/wait"), ("GET", "/files"), ("POST", "/cancel")])
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [
+        ("GET", ""), ("GET", "/wait"), ("GET", "/files"), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry"),
+        ("DELETE", ""),
+    ],
+)  # fmt: skip
 def test_an_unknown_job_is_404(client: TestClient, job_id: str, method: str, part: str) -> None:
     """Also where its id is no UUID; the id is named."""
     detail = problem(client.request(method, f"/api/v1/jobs/{job_id}{part}"), 404, "JOB_NOT_FOUND")
@@ -103,7 +116,8 @@ def test_jobs_are_listed_newest_first(client: TestClient, tmp_path: Path) -> Non
     [
         "/jobs?status=done", "/jobs?limit=0", "/jobs?colour=red", f"/jobs/{UNKNOWN}?x=1",
         f"/jobs/{UNKNOWN}/wait?timeout=61", f"/jobs/{UNKNOWN}/wait?timeout=nan", f"/jobs/{UNKNOWN}/wait?timeout=-1",
-        f"/jobs/{UNKNOWN}/files?outcome=lost", f"/jobs/{UNKNOWN}/files?limit=201",
+        f"/jobs/{UNKNOWN}/files?outcome=lost", f"/jobs/{UNKNOWN}/files?limit=201", "/jobs?parent=nothing",
+        "/jobs?limit=1&limit=2", "/jobs?status=failed&status=failed", "/events?parts=perhaps", "/events?part=true",
     ],
 )  # fmt: skip
 def test_a_request_of_the_wrong_shape_is_refused(client: TestClient, url: str) -> None:
@@ -141,7 +155,7 @@ def test_a_running_job_is_told_to_end(settings: Settings, tmp_path: Path, monkey
         context.raise_if_cancelled()
         raise AssertionError
 
-    monkeypatch.setattr("stoat_ferret.runtime.make_scan_handler", lambda *_arguments: handler)
+    monkeypatch.setattr("stoat_ferret.runtime.make_scan_handler", lambda *_arguments, **_options: handler)
     with TestClient(create_app(settings, in_memory_jobs=True), base_url=BASE) as client:
         # A submit runs the job, so it is sent beside the rest.
         submitting = threading.Thread(target=client.post, args=(SCAN,), kwargs={"json": {"path": str(tmp_path)}})
@@ -195,3 +209,138 @@ def test_the_ledger_says_what_was_done_to_each_file(client: TestClient, clips: P
     assert (skipped["path"], skipped["code"]) == (str(clips / "sound.mp4"), "NO_VIDEO_STREAM")
     cursor = client.get(url + "?limit=1").json()["next_cursor"]
     problem(client.get(f"{url}?outcome=failed&cursor={cursor}"), 400, "INVALID_CURSOR")
+
+
+def test_parts_are_listed_by_what_they_are_parts_of(waiting: TestClient, tmp_path: Path) -> None:
+    """And are no jobs of their own in the list of all."""
+    parent = submit(waiting, tmp_path)
+    part = queue_store(waiting).submit(JobRequest(type="probe", payload={}, parent_id=parent)).job
+    (shown,) = waiting.get(f"/api/v1/jobs?parent={parent.upper()}").json()["jobs"]
+    assert (shown["job_id"], shown["parent_id"]) == (part.id, parent)
+    (listed,) = waiting.get("/api/v1/jobs").json()["jobs"]
+    assert (listed["job_id"], listed["parent_id"]) == (parent, None)
+    assert waiting.get(f"/api/v1/jobs?parent={UNKNOWN}").json()["jobs"] == []
+
+
+def test_a_job_that_was_not_completed_can_be_done_again(waiting: TestClient, tmp_path: Path) -> None:
+    """As a new job that names the first."""
+    job_id = submit(waiting, tmp_path)
+    problem(waiting.post(f"/api/v1/jobs/{job_id}/retry"), 409, "JOB_NOT_RETRYABLE")
+    waiting.post(f"/api/v1/jobs/{job_id}/cancel")
+    response = waiting.post(f"/api/v1/jobs/{job_id}/retry")
+    assert response.status_code == 202
+    again = response.json()
+    assert (again["retry_of"], again["status"], again["payload"]["path"]) == (job_id, "pending", str(tmp_path))
+    assert again["job_id"] != job_id
+    assert response.headers["location"] == f"/api/v1/jobs/{again['job_id']}"
+    assert response.headers["retry-after"] == "1"
+
+
+def test_a_complete_job_is_not_done_again(client: TestClient, tmp_path: Path) -> None:
+    """A new scan is what is wanted then."""
+    job_id = submit(client, tmp_path)
+    problem(client.post(f"/api/v1/jobs/{job_id}/retry"), 409, "JOB_NOT_RETRYABLE")
+
+
+def rows_left(client: TestClient) -> int:
+    with catalogue_of(client).read() as connection:
+        tables = (ledger_rows, scan_costs, gone, job_claims)
+        return sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables)
+
+
+def test_a_job_that_has_ended_can_be_forgotten(client: TestClient, clips: Path) -> None:
+    """With all that it left, but for the videos."""
+    job_id = submit(client, clips)
+    assert rows_left(client) > 4
+    assert client.delete(f"/api/v1/jobs/{job_id}").status_code == 204
+    for path in ("", "/files", "/events"):
+        problem(client.get(f"/api/v1/jobs/{job_id}{path}"), 404, "JOB_NOT_FOUND")
+    assert rows_left(client) == 0
+    assert client.get("/api/v1/videos").json()["total"] == 2
+    problem(client.delete(f"/api/v1/jobs/{job_id}"), 404, "JOB_NOT_FOUND")
+
+
+def test_a_job_that_has_not_ended_is_kept(waiting: TestClient, tmp_path: Path) -> None:
+    """It has to be cancelled first."""
+    job_id = submit(waiting, tmp_path)
+    problem(waiting.delete(f"/api/v1/jobs/{job_id}"), 409, "JOB_NOT_FINISHED")
+    waiting.post(f"/api/v1/jobs/{job_id}/cancel")
+    store = queue_store(waiting)
+    parts = [store.submit(JobRequest(type="probe", payload={}, key=str(n), parent_id=job_id)).job for n in range(3)]
+    for part in parts:
+        store.cancel(part.id)
+    assert waiting.delete(f"/api/v1/jobs/{job_id}").status_code == 204
+    for part in parts:
+        problem(waiting.get(f"/api/v1/jobs/{part.id}"), 404, "JOB_NOT_FOUND")
+
+
+def many_rows(client: TestClient, job_id: str, count: int) -> None:
+    rows = [
+        (None, LedgerRow(path_bytes=b"/v/%06d" % n, outcome=Outcome.NEW if n % 3 else Outcome.FAILED, at=n))
+        for n in range(count)
+    ]
+    with catalogue_of(client).write() as connection:
+        ledger.record(connection, job_id, rows)
+
+
+def test_the_whole_ledger_comes_as_lines(waiting: TestClient, tmp_path: Path) -> None:
+    """All of it, or all of an outcome, or from a cursor on; each line is what the pages hold."""
+    job_id = submit(waiting, tmp_path)
+    many_rows(waiting, job_id, 2345)
+    url = f"/api/v1/jobs/{job_id}/files"
+    lines = {"Accept": "application/x-ndjson"}
+    answer = waiting.get(url, headers=lines)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    assert answer.headers["vary"] == "Accept"
+    entries = [json.loads(line) for line in answer.text.splitlines()]
+    assert [entry["path"] for entry in entries] == [f"/v/{number:06}" for number in range(2345)]
+    page = waiting.get(url + "?limit=200").json()
+    assert page["files"] == entries[:200]
+    rest = waiting.get(f"{url}?limit=1&cursor={page['next_cursor']}", headers=lines)
+    assert len(rest.text.splitlines()) == 2145
+    failed = waiting.get(url + "?outcome=failed", headers=lines).text.splitlines()
+    assert len(failed) == 782
+    assert {json.loads(line)["outcome"] for line in failed} == {"failed"}
+    assert waiting.get(url + "?outcome=moved", headers=lines).text == ""
+    problem(waiting.get(f"{url}?cursor=nonsense", headers=lines), 400, "INVALID_CURSOR")
+    problem(waiting.get(f"/api/v1/jobs/{UNKNOWN}/files", headers=lines), 404, "JOB_NOT_FOUND")
+    head = waiting.head(url, headers=lines)
+    assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", "application/x-ndjson")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["*/*", "application/json", "application/x-ndjson;q=0", "application/*", "application/x-ndjson;q=0.5, */*"],
+)
+def test_pages_are_what_comes_otherwise(waiting: TestClient, tmp_path: Path, accept: str) -> None:
+    """Lines have to be preferred."""
+    url = f"/api/v1/jobs/{submit(waiting, tmp_path)}/files"
+    answer = waiting.get(url, headers={"Accept": accept})
+    assert (answer.json()["files"], answer.headers["vary"]) == ([], "Accept")
+
+
+@pytest.mark.parametrize("given", ["", "one", "-1", "1.0", "9" * 20, "٣"])
+@pytest.mark.parametrize("path", ["/events", f"/jobs/{UNKNOWN}/events"])
+def test_an_event_id_that_never_was_is_refused(client: TestClient, path: str, given: str) -> None:
+    """Rather than to begin where nobody knows."""
+    answer = client.get("/api/v1" + path, headers=[(b"Last-Event-ID", given.encode())])
+    problem(answer, 400, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/videos", "/health/live", "/", "/openapi.json", "/metrics"])
+def test_head_is_a_get_without_its_body(client: TestClient, path: str) -> None:
+    """The same head, as far as it does not depend on the moment."""
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    if path != "/":
+        assert head.headers["content-length"] == str(len(get.content)) or path == "/metrics"
+
+
+def test_head_is_refused_as_the_get_would_be(client: TestClient) -> None:
+    """With the same status; where there is no GET, there is no HEAD."""
+    assert client.head(f"/api/v1/jobs/{UNKNOWN}").status_code == 404
+    assert client.head("/api/v1/videos/scan").status_code in {404, 405}
+    answer = client.put("/api/v1/jobs")
+    problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "GET, HEAD"

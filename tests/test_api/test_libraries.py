@@ -1,11 +1,15 @@
 """Libraries over HTTP."""
 
+import json
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.media_files import place_clip
 from tests.test_api.answers import problem, scan
+
+JSON = {"Content-Type": "application/json"}
 
 
 def test_scanning_a_folder_makes_a_library_of_it(client: TestClient, tmp_path: Path) -> None:
@@ -49,3 +53,61 @@ def test_an_unknown_library_is_404(client: TestClient) -> None:
     """And an unknown parameter 422."""
     problem(client.get("/api/v1/libraries/nothing"), 404, "LIBRARY_NOT_FOUND")
     problem(client.get("/api/v1/libraries?limit=1"), 422, "VALIDATION_ERROR")
+
+
+def library_of(client: TestClient, tmp_path: Path) -> str:
+    """Make a library, and give its address."""
+    place_clip(tmp_path / "v" / "a.mp4")
+    scan(client, tmp_path / "v")
+    (library,) = client.get("/api/v1/libraries").json()["libraries"]
+    return f"/api/v1/libraries/{library['id']}"
+
+
+def test_what_a_person_may_set_is_merged(client: TestClient, tmp_path: Path) -> None:
+    """What is left out stays; null ends a schedule."""
+    url = library_of(client, tmp_path)
+    before = client.get(url).json()
+    assert before["schedule"] is None
+    first = client.patch(url, json={"name": "  Feriën 👨‍👩‍👧 ", "schedule": "0 3 * * *"})
+    assert first.status_code == 200
+    assert first.json() == {**before, "name": "Feriën 👨‍👩‍👧", "schedule": "0 3 * * *"}
+    second = client.patch(
+        url, content=b'{"max_loss_fraction": 1}', headers={"Content-Type": "application/merge-patch+json"}
+    )
+    assert second.json() == {**first.json(), "max_loss_fraction": 1.0}
+    assert client.patch(url, json={}).json() == second.json()
+    assert client.patch(url, json={"schedule": None}).json() == {**second.json(), "schedule": None}
+    answer = client.get(url, headers={"If-None-Match": client.patch(url, json={}).headers["etag"]})
+    assert answer.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": ""}, {"name": " "}, {"name": None}, {"name": "a\nb"}, {"name": "\ud800"}, {"name": "x" * 201},
+        {"max_loss_fraction": 1.1}, {"max_loss_fraction": "0.5"}, {"max_loss_fraction": None}, {"schedule": 5},
+        {"schedule": "x" * 201}, {"path": "/elsewhere"}, {"colour": "red"}, [], "name",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_set_is_refused(client: TestClient, tmp_path: Path, body: object) -> None:
+    """And nothing is changed."""
+    url = library_of(client, tmp_path)
+    before = client.get(url).json()
+    problem(client.patch(url, content=json.dumps(body), headers=JSON), 422, "VALIDATION_ERROR")
+    assert client.get(url).json() == before
+
+
+@pytest.mark.parametrize("line", ["", "daily", "0 3 * *", "0 3 * * * 30", "61 3 * * *", "0 0 30 2 *"])
+def test_a_schedule_that_cron_does_not_understand_is_refused(client: TestClient, tmp_path: Path, line: str) -> None:
+    """With a sentence that says what is wrong with it."""
+    url = library_of(client, tmp_path)
+    detail = problem(client.patch(url, json={"name": "new", "schedule": line}), 400, "INVALID_SCHEDULE")
+    assert repr(line) in detail
+    assert client.get(url).json()["name"] == "v"
+
+
+def test_a_library_that_is_not_there_cannot_be_set(client: TestClient) -> None:
+    """404, and a body that is no JSON 422."""
+    problem(client.patch("/api/v1/libraries/nothing", json={}), 404, "LIBRARY_NOT_FOUND")
+    answer = client.patch("/api/v1/libraries/nothing", content=b"{", headers={"Content-Type": "text/plain"})
+    assert "application/json" in problem(answer, 422, "VALIDATION_ERROR")

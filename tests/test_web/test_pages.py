@@ -171,7 +171,7 @@ def test_a_wrong_method_says_which_are_right(client: TestClient) -> None:
     """As a page, with the header of the problem."""
     answer = client.post("/docs", headers=HTML)
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
     assert "METHOD_NOT_ALLOWED" in answer.text
 
 

@@ -1,10 +1,15 @@
 """What routes are handed."""
 
+from collections import Counter
 from typing import Annotated, TypedDict
+from uuid import UUID
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
+from stoat_ferret.api.streams import EventStreams
+from stoat_ferret.errors import JobNotFoundError
+from stoat_ferret.jobs.feed import JobFeed
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.library.repository import LibraryRepository
@@ -20,6 +25,8 @@ class State(TypedDict):
 
     runtime: Runtime
     supervisor: WorkerSupervisor | None
+    feed: JobFeed
+    streams: EventStreams
 
 
 async def _runtime(request: Request) -> Runtime:
@@ -32,8 +39,20 @@ async def _supervisor(request: Request) -> WorkerSupervisor | None:
     return supervisor
 
 
+async def _feed(request: Request) -> JobFeed:
+    feed: JobFeed = request.state.feed
+    return feed
+
+
+async def _streams(request: Request) -> EventStreams:
+    streams: EventStreams = request.state.streams
+    return streams
+
+
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 SupervisorDep = Annotated[WorkerSupervisor | None, Depends(_supervisor)]
+FeedDep = Annotated[JobFeed, Depends(_feed)]
+StreamsDep = Annotated[EventStreams, Depends(_streams)]
 
 
 async def _library(runtime: RuntimeDep) -> LibraryRepository:
@@ -56,8 +75,25 @@ LimitParam = Annotated[int, Query(ge=1, le=200, description="Entries a page.")]
 CursorParam = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
+async def canonical_job_id(job_id: Annotated[str, Path(description="The id that the submit answered with.")]) -> str:
+    """Give the id as it is stored.
+
+    Raises:
+        JobNotFoundError: it is not a UUID, so there cannot be such a job.
+    """
+    try:
+        return str(UUID(job_id))
+    except ValueError as error:
+        raise JobNotFoundError(f"There is no job with the id {job_id[:100]!r}: it is not a UUID.") from error
+
+
+JobIdPath = Annotated[str, Depends(canonical_job_id)]
+
+
 async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a misspelt filter must not be a filter left out.
+
+    One that comes twice is refused too, since only one of the two could be heeded.
 
     Raises:
         RequestValidationError: there is one.
@@ -67,18 +103,18 @@ async def refuse_unknown_parameters(request: Request) -> None:
     if dependant is None:
         return
     known = _parameter_names(dependant)
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        names = ", ".join(sorted(known)) or "none"
+    wrong: list[tuple[str, str, str]] = []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            wrong.append((name, "unknown_parameter", f"This parameter is not known here. Known: {names}."))
+        elif count > 1:
+            wrong.append((name, "repeated_parameter", "This parameter is given more than once."))
+    if wrong:
         raise RequestValidationError(
             [
-                {
-                    "type": "unknown_parameter",
-                    "loc": ("query", name),
-                    "msg": f"This parameter is not known here. Known: {names}.",
-                    "input": request.query_params[name],
-                }
-                for name in unknown
+                {"type": kind, "loc": ("query", name), "msg": message, "input": request.query_params[name]}
+                for name, kind, message in wrong
             ]
         )
 

@@ -23,6 +23,7 @@ STATUSES: tuple[tuple[type[errors.StoatError], int], ...] = (
     (errors.NotSupportedError, 400),
     (errors.NotFoundError, 404),
     (errors.ConflictError, 409),
+    (errors.InvalidIdempotencyKeyError, 400),
     (errors.IdempotencyKeyReusedError, 422),
     (errors.TooManyStreamsError, 503),
     (errors.MediaError, 503),
@@ -100,9 +101,7 @@ async def _on_stoat_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for nothing else
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json" and any(
-        problem["loc"] == ("body",) for problem in error.errors()
-    ):
+    if not _is_json(request) and any(problem["loc"] == ("body",) for problem in error.errors()):
         message = "Send it as JSON, with the header Content-Type: application/json."
         return _wrong_shape(request, [{"field": "body", "message": message, "value": None}])
     return _wrong_shape(
@@ -116,6 +115,11 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
             for problem in error.errors()
         ],
     )
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _wrong_shape(request: Request, fields: list[dict[str, Any]]) -> JSONResponse:
@@ -149,7 +153,7 @@ def _plain(value: str | float) -> bool:
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for nothing else
     code = HTTP_CODES.get(error.status_code, HTTPStatus(error.status_code).name)
-    detail = str(error.detail)
+    detail, headers = str(error.detail), dict(error.headers or {})
     if detail == UNREADABLE_BODY:
         return _wrong_shape(request, [{"field": "body", "message": "It is not JSON in UTF-8.", "value": None}])
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
@@ -157,9 +161,11 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = f"The body is too large; at most {MAX_BODY_BYTES} bytes are taken."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "another method")
+        allowed = headers.get("Allow", "another method")
         detail = f"{request.method} is not possible at {request.url.path}. Use {allowed}."
-    return problem_response(request.url.path, error.status_code, code, detail, headers=dict(error.headers or {}))
+        if "GET" in allowed.split(", "):
+            headers["Allow"] = f"{allowed}, HEAD"
+    return problem_response(request.url.path, error.status_code, code, detail, headers=headers)
 
 
 async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:

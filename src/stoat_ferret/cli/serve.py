@@ -19,6 +19,7 @@ from stoat_ferret.cli.text import absolute_path, clean, clean_path
 from stoat_ferret.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from stoat_ferret.jobs.feed import JobFeed
     from stoat_ferret.settings import Settings
 
 BACKLOG = 2048
@@ -153,6 +154,13 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             _announce(url_of(listener), settings, folders, as_json=as_json)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Before connections are waited for: streams of events end only when they are told.
+            feed: JobFeed | None = self.lifespan.state.get("feed")
+            if feed is not None:
+                feed.end()
+            await super().shutdown(sockets)
 
     debug = settings.log_level == "debug"
     config = uvicorn.Config(

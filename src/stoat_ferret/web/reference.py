@@ -273,8 +273,10 @@ def _curl(path: str, method: str, raw: dict[str, Any], body: Any, base_url: str)
     query = {p["name"]: _parameter_example(p) for p in parameters if p["in"] == "query" and p.get("required")}
     url = base_url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
     words = ["curl", *([] if method == "get" else ["-X", method.upper()]), shlex.quote(url)]
-    binary = not any("json" in kind for kind in raw["responses"].get("200", {}).get("content", {"json": {}}))
-    if binary:
+    kinds = raw["responses"].get("200", {}).get("content", {})
+    if "text/event-stream" in kinds:
+        words.insert(1, "--no-buffer")
+    if any(kind.startswith("image/") for kind in kinds):
         words += ["--output", "picture.jpg"]
     command = " ".join(words)
     if body is not None:

@@ -34,7 +34,7 @@ class NoLibraries(LibraryRepository):
     def __init__(self) -> None:
         pass
 
-    def covering_library(self, path: bytes) -> None:
+    def covering_library(self, path: bytes, *, outermost: bool = False) -> None:
         return None
 
 

@@ -210,8 +210,8 @@ async def test_the_end_lets_everybody_go(queue: CountingQueue, feed: JobFeed) ->
         feed.end()
         assert await reader.take(LONG) == ()
         assert reader.over
-    for job in (await waiting, await feed.wait(job.id, LONG)):
-        assert (job.status, job.progress) == (JobStatus.RUNNING, 0.5)
+    for seen in (await waiting, await feed.wait(job.id, LONG)):
+        assert (seen.status, seen.progress) == (JobStatus.RUNNING, 0.5)
     await feed.close()
 
 

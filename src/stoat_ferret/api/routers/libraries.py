@@ -3,11 +3,20 @@
 import hashlib
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from stoat_ferret.api.dependencies import LibraryDep, not_modified, refuse_unknown_parameters
+from stoat_ferret.api.dependencies import JobsDep, LibraryDep, SettingsDep, not_modified, refuse_unknown_parameters
 from stoat_ferret.api.problems import responses
-from stoat_ferret.api.schemas.library import LibraryListResponse, LibraryResponse
+from stoat_ferret.api.schemas.job import JobSubmitResponse
+from stoat_ferret.api.schemas.library import LibraryListResponse, LibraryPatch, LibraryResponse
+from stoat_ferret.api.schemas.scan import LibraryScanRequest
+from stoat_ferret.api.services.scan import prepare_scan
+from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
+from stoat_ferret.jobs import cron
+from stoat_ferret.jobs.model import OnceKey, Submission
+
+LibraryIdPath = Annotated[str, Path(description="The library's id, as the list gives it.")]
 
 router = APIRouter(prefix="/libraries", tags=["libraries"], dependencies=[Depends(refuse_unknown_parameters)])
 
@@ -19,13 +28,63 @@ def list_libraries(library: LibraryDep) -> LibraryListResponse:
 
 
 @router.get("/{library_id}", summary="Show a library", response_model=LibraryResponse, responses=responses(404, 422))
-def get_library(
-    request: Request,
-    response: Response,
-    library_id: Annotated[str, Path(description="The library's id.")],
-    library: LibraryDep,
-) -> object:
+def get_library(request: Request, response: Response, library_id: LibraryIdPath, library: LibraryDep) -> object:
     """Give one library."""
     shown = LibraryResponse.of(library.library(library_id))
-    etag = hashlib.blake2b(shown.model_dump_json().encode(), digest_size=12).hexdigest()
-    return not_modified(request, response, etag) or shown
+    return not_modified(request, response, _etag(shown)) or shown
+
+
+@router.patch(
+    "/{library_id}",
+    summary="Set a library's name, limits and schedule",
+    responses=responses(400, 404, 422, 503, 507),
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/LibraryPatch"}}}
+        }
+    },
+)
+def patch_library(
+    library_id: LibraryIdPath, body: LibraryPatch, response: Response, library: LibraryDep
+) -> LibraryResponse:
+    """Merge what is given into the library, and give it as it then is.
+
+    A schedule that cron would not understand is 400 `INVALID_SCHEDULE`.
+    """
+    given = body.model_dump(exclude_unset=True)
+    if given.get("schedule") is not None:
+        cron.check(given["schedule"])
+    shown = LibraryResponse.of(library.update_library(library_id, **given))
+    response.headers["ETag"] = f'"{_etag(shown)}"'
+    return shown
+
+
+@router.post(
+    "/{library_id}/scan",
+    status_code=202,
+    summary="Scan a library",
+    response_model=JobSubmitResponse,
+    responses={**responses(400, 403, 404, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
+)
+async def scan_library(
+    library_id: LibraryIdPath,
+    jobs: JobsDep,
+    library: LibraryDep,
+    settings: SettingsDep,
+    submitting: SubmittingDep,
+    body: LibraryScanRequest | None = None,
+) -> object:
+    """Put a scan of the whole library on the queue, as `POST /api/v1/videos/scan` with its path does."""
+    wanted = body or LibraryScanRequest()
+
+    async def submit(once: OnceKey | None) -> Submission:
+        found = await to_thread.run_sync(library.library, library_id)
+        return await jobs.submit(await prepare_scan(wanted.options(found.path_bytes), settings, library), once)
+
+    asked = {"library_id": library_id, **wanted.model_dump()}
+    job, answer = await submitting("POST /libraries/{library_id}/scan", asked, submit)
+    return answer or JobSubmitResponse(job_id=job.id)
+
+
+def _etag(shown: LibraryResponse) -> str:
+    return hashlib.blake2b(shown.model_dump_json().encode(), digest_size=12).hexdigest()

@@ -16,18 +16,16 @@ from stoat_ferret.api.dependencies import (
     not_modified,
     refuse_unknown_parameters,
 )
+from stoat_ferret.api.negotiation import prefers
 from stoat_ferret.api.problems import responses
 from stoat_ferret.api.schemas.job import JobSubmitResponse
-from stoat_ferret.api.schemas.video import (
-    ScanRequest,
-    VideoDetailResponse,
-    VideoListResponse,
-    VideoResponse,
-    VideoSearchResponse,
-)
+from stoat_ferret.api.schemas.scan import ScanRequest
+from stoat_ferret.api.schemas.video import VideoDetailResponse, VideoListResponse, VideoResponse, VideoSearchResponse
 from stoat_ferret.api.services.previews import ImageFormat, PreviewService
 from stoat_ferret.api.services.scan import prepare_scan
+from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
 from stoat_ferret.errors import NotSupportedError
+from stoat_ferret.jobs.model import OnceKey, Submission
 from stoat_ferret.library.models import Page
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
@@ -49,28 +47,22 @@ SortParam = Annotated[
     "/scan",
     status_code=202,
     summary="Scan a folder",
-    responses={
-        **responses(400, 403, 422, 503, 507),
-        202: {
-            "headers": {
-                "Location": {"description": "The job.", "schema": {"type": "string"}},
-                "Retry-After": {"description": "Seconds until asking again.", "schema": {"type": "integer"}},
-            }
-        },
-    },
+    response_model=JobSubmitResponse,
+    responses={**responses(400, 403, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
 )
 async def scan(
-    body: ScanRequest, response: Response, jobs: JobsDep, library: LibraryDep, settings: SettingsDep
-) -> JobSubmitResponse:
+    body: ScanRequest, jobs: JobsDep, library: LibraryDep, settings: SettingsDep, submitting: SubmittingDep
+) -> object:
     """Put a scan on the queue and answer at once, with the id of the job that does it.
 
     The job is on disk when this answers. An equal scan that is still pending is joined: the answer is that job's id.
     """
-    options = body.options()
-    submission = await jobs.submit(await prepare_scan(options, settings, library))
-    response.headers["Location"] = f"/api/v1/jobs/{submission.job.id}"
-    response.headers["Retry-After"] = "1"
-    return JobSubmitResponse(job_id=submission.job.id)
+
+    async def submit(once: OnceKey | None) -> Submission:
+        return await jobs.submit(await prepare_scan(body.options(), settings, library), once)
+
+    job, answer = await submitting("POST /videos/scan", body.model_dump(), submit)
+    return answer or JobSubmitResponse(job_id=job.id)
 
 
 @router.get("", summary="List videos", responses=responses(400, 422))
@@ -136,9 +128,10 @@ async def get_thumbnail(
     runtime: RuntimeDep,
     width: Annotated[int, Query(ge=16, le=1280, description="Pixels; rounded up to 160, 320, 640 or 1280.")] = 320,
 ) -> Response:
-    """Give a picture, WebP where `Accept` names it and JPEG otherwise; made when it is first asked for."""
+    """Give a picture, WebP where `Accept` prefers it and JPEG otherwise; made when it is first asked for."""
     video = await to_thread.run_sync(runtime.repository.video, video_id)
-    image_format: ImageFormat = "webp" if "image/webp" in request.headers.get("accept", "") else "jpeg"
+    webp = prefers(request.headers.get("accept"), "image/webp", "image/jpeg")
+    image_format: ImageFormat = "webp" if webp else "jpeg"
     headers = Response(headers={"Cache-Control": "private, no-cache", "Vary": "Accept"})
     unchanged = not_modified(request, headers, PreviewService.etag(video, width, image_format))
     if unchanged is not None:

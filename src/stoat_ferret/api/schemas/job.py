@@ -45,7 +45,9 @@ class JobStatusResponse(BaseModel):
         description="0.0 to 1.0; null while not known. Never goes back within an attempt; 1.0 only when complete.",
         examples=[0.42],
     )
-    progress_detail: ProgressDetail | None
+    progress_detail: ProgressDetail | None = Field(
+        description="Null before there is any, and once the job is complete; if it ended otherwise, where it stood."
+    )
     result: dict[str, Any] | None = Field(
         description="Set when complete; of a cancelled or failed scan, what was done until then.",
         examples=[
@@ -73,17 +75,20 @@ class JobStatusResponse(BaseModel):
     finished_at: datetime | None
     cancel_requested: bool
     retry_of: str | None = Field(None, description="The job that this one does again.")
+    parent_id: str | None = Field(None, description="The job that this one is a part of.")
     payload: dict[str, Any] = Field(description="What was asked for.")
 
     @classmethod
     def of(cls, job: Job) -> "JobStatusResponse":
         """Show a job's record."""
+        # Of a complete job, the last thing that it happened to count says nothing: the result does.
+        detail = None if job.status is JobStatus.COMPLETE else job.progress_detail
         return cls(
             job_id=job.id,
             type=job.type,
             status=job.status,
             progress=job.progress,
-            progress_detail=None if job.progress_detail is None else ProgressDetail(**job.progress_detail),
+            progress_detail=None if detail is None else ProgressDetail(**detail),
             result=job.result,
             error=job.error,
             error_code=job.error_code,
@@ -93,6 +98,7 @@ class JobStatusResponse(BaseModel):
             finished_at=from_microseconds_or_none(job.finished_at),
             cancel_requested=job.cancel_requested,
             retry_of=job.retry_of,
+            parent_id=job.parent_id,
             payload=job.payload,
         )
 

@@ -1,65 +1,19 @@
-"""Videos, and the request for a scan, as the API shows them."""
+"""Videos as the API shows them."""
 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field
 
 from stoat_ferret import paths
 from stoat_ferret.api.schemas.times import from_microseconds, from_microseconds_or_none
-from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.library.models import Video, VideoDetail, VideoState
-from stoat_ferret.scan.scope import ScanOptions
 
 COPIED = tuple(
     "id filename library_id size state title duration container width height rotation display_width display_height "
     "video_codec video_profile pixel_format frame_rate frame_rate_float vfr bit_rate hdr audio_codec audio_channels "
     "content_id fingerprint probe_level".split()
 )
-
-
-class ScanRequest(BaseModel):
-    """What to scan."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"path": "/home/me/Videos"}})
-
-    path: str | None = Field(None, description="An absolute folder. This or `path_bytes` is required.")
-    path_bytes: str | None = Field(None, description="The same in base64, for paths that are not valid UTF-8.")
-    recursive: bool = Field(True, description="False: only the files directly in the folder.", strict=True)
-    force: bool = Field(False, description="Examine again what is unchanged.", strict=True)
-    accept_loss: bool = Field(
-        False, description="Mark files missing even where so many are gone that a scan stops and asks.", strict=True
-    )
-    dry_run: bool = Field(False, description="Report what would change, and change nothing.", strict=True)
-
-    @model_validator(mode="after")
-    def _one_path(self) -> "ScanRequest":
-        if (self.path is None) == (self.path_bytes is None):
-            msg = "Give either path or path_bytes."
-            raise ValueError(msg)
-        return self
-
-    def options(self) -> ScanOptions:
-        """Give what is asked for.
-
-        Raises:
-            InvalidPathError: the path is not text that can be a path, or not base64.
-        """
-        if self.path is None:
-            path = paths.decode_base64(self.path_bytes or "")
-        else:
-            try:
-                path = self.path.encode("utf-8")
-            except UnicodeEncodeError as error:
-                msg = "The path holds half of a surrogate pair. Give its bytes as path_bytes, in base64."
-                raise InvalidPathError(msg) from error
-        return ScanOptions(
-            path=path,
-            recursive=self.recursive,
-            force=self.force,
-            accept_loss=self.accept_loss,
-            dry_run=self.dry_run,
-        )
 
 
 class VideoResponse(BaseModel):
