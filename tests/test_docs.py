@@ -1,10 +1,14 @@
 """What the documents say is so: links lead somewhere, and the README's walk-through works word for word."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,9 +53,9 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def walk_through() -> list[str]:
-    """Give the commands of the README's walk-through, a string for each block."""
-    section = (ROOT / "README.md").read_text().split("## Walk-through")[1].split("\n## ")[0]
+def walk_through(title: str = "Walk-through") -> list[str]:
+    """Give the commands of a section of the README, a string for each block."""
+    section = (ROOT / "README.md").read_text().split(f"## {title}\n")[1].split("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", section, flags=re.DOTALL | re.MULTILINE)
 
 
@@ -101,3 +105,38 @@ def test_the_walk_through_works_word_for_word(tmp_path: Path) -> None:
     assert (tmp_path / "fjord.jpg").read_bytes().startswith(b"\xff\xd8\xff")
     assert forgotten == "204"
     assert json.loads(refused)["code"] == "INVALID_PATH"
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the walk-through is made of curl commands")
+def test_so_does_the_one_on_postgres(tmp_path: Path) -> None:
+    """The scan ends as the README says, though one of its two workers is killed on the way."""
+    script = "set -eu\n" + "\necho ====\n".join(walk_through("On Postgres, with two workers"))
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    for word, meant in (
+        ("make venv-dev", ":"),
+        (".venv/bin/python tools/", f"{sys.executable} {ROOT}/tools/"),
+        (".venv/bin/stoat ", f"{sys.executable} -m stoat_ferret "),
+        ("8766", str(port)),
+    ):
+        assert word in script
+        script = script.replace(word, meant)
+    stop = f"kill -9 ${{SERVER:-}} ${{WORKER:-}}; {sys.executable} {ROOT}/tools/postgres.py stop demo-data/postgres"
+    script = f"trap '{stop} || true' EXIT\n{script}\ntrap - EXIT\n"
+    shell = subprocess.Popen(
+        ["bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    try:
+        said, complaints = shell.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        os.killpg(shell.pid, signal.SIGTERM)  # the shell's trap then ends what it has started
+        said, complaints = shell.communicate(timeout=30)
+    assert shell.returncode == 0, complaints
+    job = json.loads(said.split("====")[3])
+    claimed = re.search(r'"scanned": 240.*?"failed": 20', (ROOT / "README.md").read_text(), re.DOTALL)
+    assert claimed is not None
+    stated = json.loads("{" + claimed[0] + "}")
+    assert job["status"] == "complete"
+    assert {name: job["result"][name] for name in stated} == stated

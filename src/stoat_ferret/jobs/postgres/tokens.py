@@ -36,7 +36,7 @@ MOVE = text(
     "UPDATE procrastinate_jobs SET priority = :priority, scheduled_at = :scheduled_at "
     "WHERE queueing_lock = :job_id AND status = 'todo' RETURNING id"
 )
-IS_DOING = text("SELECT 1 FROM procrastinate_jobs WHERE id = :id AND status = 'doing'")
+IS_DOING = text("SELECT 1 FROM procrastinate_jobs WHERE id = :id AND queueing_lock = :job_id AND status = 'doing'")
 IS_WORKER = text("SELECT 1 FROM procrastinate_workers WHERE id = :id")
 
 T = TypeVar("T")
@@ -55,8 +55,8 @@ class Tokens:
         moved = {"job_id": row["id"], "priority": priority, "scheduled_at": scheduled_at}
         if connection.execute(MOVE, moved).first() is not None:
             if held is not None:
-                self.retire(connection, held)
-        elif held is not None and _is_doing(connection, held):
+                self.retire(connection, row, held)
+        elif held is not None and _is_doing(connection, row, held):
             manager(connection).retry_job_by_id(held, scheduled_at or _moment(0), priority)
         else:
             token = Token(
@@ -71,9 +71,9 @@ class Tokens:
             )
             manager(connection).defer_job(token)
 
-    def retire(self, connection: Connection, held: int) -> None:
+    def retire(self, connection: Connection, row: Row, held: int) -> None:
         """Forget the token of a claim that is over, if it is still there."""
-        if _is_doing(connection, held):
+        if _is_doing(connection, row, held):
             self.forget(connection, held)
 
     def forget(self, connection: Connection, token_id: int) -> None:
@@ -186,8 +186,9 @@ def _priority(row: Row) -> int:
     return 2 * int(row["priority"]) + bool(row["resumes"])
 
 
-def _is_doing(connection: Connection, token_id: int) -> bool:
-    return connection.execute(IS_DOING, {"id": token_id}).first() is not None
+def _is_doing(connection: Connection, row: Row, token_id: int) -> bool:
+    # In a database that was copied, the number may be another job's token.
+    return connection.execute(IS_DOING, {"id": token_id, "job_id": row["id"]}).first() is not None
 
 
 def _moment(microseconds: int) -> datetime:

@@ -64,8 +64,8 @@ class Dispatch(Protocol):
         """
         ...
 
-    def retire(self, connection: Connection, held: int) -> None:
-        """Make the engine forget its job, whose claim is over."""
+    def retire(self, connection: Connection, row: Row, held: int) -> None:
+        """Make the engine forget its job that had brought a claim which is over."""
         ...
 
     def alive(self, connection: Connection, worker_id: str) -> None:
@@ -153,7 +153,7 @@ class Records:
         if self._dispatch is not None and ready and not changes.keys().isdisjoint(URGENCY):
             self._dispatch.offer(connection, changed, held)
         elif self._dispatch is not None and held is not None and changed["engine_id"] is None:
-            self._dispatch.retire(connection, held)
+            self._dispatch.retire(connection, changed, held)
         if self.database.is_postgres:
             connection.exec_driver_sql(f"NOTIFY {CHANGED}")
 
