@@ -34,10 +34,10 @@ MEANINGS = {
     ExitStatus.FAILED: "The job failed; with `scan --strict` also: a file failed. `doctor`: a check failed.",
     ExitStatus.USAGE: "The command line or the search query cannot be understood.",
     ExitStatus.ENVIRONMENT: "A setting, the data directory, a database or the port cannot be used.",
-    ExitStatus.NOT_FOUND: "There is no such job, video or folder, or the folder may not be read or scanned.",
+    ExitStatus.NOT_FOUND: "There is no such job, video, library or folder, or the folder may not be read or scanned.",
     ExitStatus.CONFLICT: "The present state does not allow it: the job has already ended.",
     ExitStatus.INTERNAL: "Something unexpected went wrong: a mistake in this program.",
-    ExitStatus.CANCELLED: "The job was cancelled, by Ctrl-C, SIGTERM or someone else.",
+    ExitStatus.CANCELLED: "The job was cancelled, by Ctrl-C, SIGTERM or someone else. `jobs watch JOB_ID`: also when you left.",
     ExitStatus.OUTPUT_CLOSED: "Whoever read the output stopped reading, as `head` does.",
 }
 

@@ -1,30 +1,33 @@
-"""`stoat jobs`: lists jobs, shows one, cancels one."""
+"""`stoat jobs`: lists jobs, shows one, cancels, retries and deletes one."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stoat_ferret.cli import output, wording
+from stoat_ferret.cli import ledger, output, watch, wording
 from stoat_ferret.cli.exits import ExitStatus
+from stoat_ferret.cli.ledger import ledger_rows
 from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import canonical_job_id, opened, quiet_settings
 from stoat_ferret.cli.text import clean_path, moment
 from stoat_ferret.jobs.model import Job, JobPage, JobStatus
+from stoat_ferret.library.models import LedgerRow, Outcome
 
 if TYPE_CHECKING:
-    from stoat_ferret.library.models import LedgerRow
-    from stoat_ferret.library.repository import LibraryRepository
+    from stoat_ferret.runtime import Runtime
 
 PAGE = 200
 
-HELP = "See what the library's jobs do and did, and cancel one."
+HELP = "See what the library's jobs do and did; cancel, retry and delete them."
 LIST_HELP = help_text(
     "List jobs, newest first.",
-    "Prints a table; to another program, a line a job: id, type, status, when it was created, what about.",
-    examples="stoat jobs list\nstoat jobs list --status running\nstoat jobs list --type scan --limit 5 --json",
-    related="stoat jobs show, stoat jobs cancel",
+    "Prints a table; to another program, a line a job: id, type, status, when it was created, what about. Parts of a "
+    "scan are left out, unless asked for.",
+    examples="stoat jobs list\nstoat jobs list --status running\nstoat jobs list --type scan --limit 5 --json\n"
+    "stoat jobs list --parent JOB_ID",
+    related="stoat jobs watch, stoat jobs show",
 )
 SHOW_HELP = help_text(
     "Show a job: how far it is, what it did, why it failed.",
@@ -41,6 +44,21 @@ CANCEL_HELP = help_text(
     related="stoat jobs show",
 )
 
+RETRY_HELP = help_text(
+    "Do again what a job did not complete.",
+    "Of one that failed, timed out or was cancelled. Prints the id of the new job, or of an equal one that waits "
+    "already; a worker does it, as `stoat serve` has one.",
+    examples="stoat jobs retry 01934f5e-7b1c-7cc2-a1c4-6f0b8d0d9f11\nstoat jobs watch $(stoat jobs retry JOB_ID)",
+    related="stoat jobs watch, stoat jobs list",
+)
+DELETE_HELP = help_text(
+    "Forget a job that has ended, and what it noted about each file.",
+    "The videos that it has found stay. Jobs that ended a month ago are forgotten by themselves. Prints the id, or "
+    "with --json the job as it was.",
+    examples="stoat jobs delete 01934f5e-7b1c-7cc2-a1c4-6f0b8d0d9f11",
+    related="stoat jobs cancel, stoat maintenance",
+)
+
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id.", show_default=False)]
 
 
@@ -49,14 +67,21 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help=HELP, rich_markup_mode=None, no_args_is_help=True)
     group.command("list", help=LIST_HELP, short_help="List jobs, newest first.")(list_jobs)
     group.command("show", help=SHOW_HELP, short_help="Show one job.")(show_job)
+    group.command("files", help=ledger.HELP, short_help="Say what a scan did to each file.")(ledger.files)
+    group.command("watch", help=watch.HELP, short_help="Follow jobs while they run.")(watch.watch)
     group.command("cancel", help=CANCEL_HELP, short_help="Tell a job to end.")(cancel_job)
-    app.add_typer(group, name="jobs", short_help="List, show and cancel jobs.")
+    group.command("retry", help=RETRY_HELP, short_help="Do again what a job did not complete.")(retry_job)
+    group.command("delete", help=DELETE_HELP, short_help="Forget a job that has ended.")(delete_job)
+    app.add_typer(group, name="jobs", short_help="List, follow, cancel, retry and delete jobs.")
 
 
 def list_jobs(
     status: Annotated[JobStatus | None, typer.Option(help="Only jobs that stand so.", show_default=False)] = None,
     job_type: Annotated[
         str | None, typer.Option("--type", metavar="TYPE", help="Only jobs of this type, as scan.", show_default=False)
+    ] = None,
+    parent: Annotated[
+        str | None, typer.Option(metavar="JOB_ID", help="The parts of this job instead.", show_default=False)
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=PAGE, metavar="N", help="Jobs at most.")] = 20,
     as_json: AsJson = False,
@@ -65,12 +90,21 @@ def list_jobs(
 ) -> ExitStatus:
     """List jobs."""
     with opened(quiet_settings(data_dir, database_url)) as runtime:
-        page = asyncio.run(runtime.queue.list(status=status, job_type=job_type, limit=limit))
+        page = asyncio.run(_page(runtime, status, job_type, parent, limit))
     if as_json:
         _print_page_json(page)
     else:
         _print_page(page)
     return ExitStatus.OK
+
+
+async def _page(
+    runtime: "Runtime", status: JobStatus | None, job_type: str | None, parent: str | None, limit: int
+) -> JobPage:
+    parent_id = None
+    if parent is not None:
+        parent_id = (await runtime.queue.get(canonical_job_id(parent))).id
+    return await runtime.queue.list(status=status, job_type=job_type, parent_id=parent_id, limit=limit)
 
 
 def _print_page_json(page: JobPage) -> None:
@@ -85,7 +119,7 @@ def _print_page(page: JobPage) -> None:
         output.say("There are no such jobs.")
         return
     columns = [Column("Id"), Column("Type"), Column("Status"), Column("Created"), Column("About", fold=True)]
-    rows = [(job.id, job.type, job.status.value, _created(job), _about(job)) for job in page.jobs]
+    rows = [(job.id, job.type, job.status.value, _created(job), wording.about(job)) for job in page.jobs]
     output.write_table(columns, rows)
     if page.next_cursor is not None:
         output.say(f"The newest {len(page.jobs)} are shown; --limit N shows more.")
@@ -101,7 +135,7 @@ def show_job(
     """Show a job."""
     with opened(quiet_settings(data_dir, database_url)) as runtime:
         job = asyncio.run(runtime.queue.get(canonical_job_id(job_id)))
-        rows = _failed_files(runtime.repository, job.id) if failed else []
+        rows = list(ledger_rows(runtime.repository, job.id, Outcome.FAILED)) if failed else []
     if failed:
         _print_failed(rows, as_json=as_json)
     elif as_json:
@@ -124,6 +158,45 @@ def cancel_job(
     return ExitStatus.OK
 
 
+def retry_job(
+    job_id: JobId, as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None
+) -> ExitStatus:
+    """Retry a job."""
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
+        submission = asyncio.run(runtime.queue.retry(canonical_job_id(job_id)))
+        idle = not asyncio.run(runtime.queue.live_workers())
+    if as_json:
+        _print_json(submission.job)
+    else:
+        output.write(submission.job.id)
+        if submission.joined:
+            output.say("An equal job waits already; this is its id.")
+        if idle:
+            output.say("The job waits: nobody runs jobs now. `stoat serve` and `stoat worker` do.")
+    return ExitStatus.OK
+
+
+def delete_job(
+    job_id: JobId, as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None
+) -> ExitStatus:
+    """Delete a job."""
+    with opened(quiet_settings(data_dir, database_url)) as runtime:
+        job = asyncio.run(_delete(runtime, canonical_job_id(job_id)))
+    if as_json:
+        _print_json(job)
+    else:
+        output.write(job.id)
+    return ExitStatus.OK
+
+
+async def _delete(runtime: "Runtime", job_id: str) -> Job:
+    from stoat_ferret.api.services.deletion import delete_job as delete_with_ledger
+
+    job = await runtime.queue.get(job_id)
+    await delete_with_ledger(runtime.queue, runtime.catalogue, job_id)
+    return job
+
+
 def _print_json(job: Job) -> None:
     from stoat_ferret.api.schemas.job import JobStatusResponse
 
@@ -138,7 +211,7 @@ def _print_job(job: Job) -> None:
         [
             ("Id", job.id),
             ("Type", job.type),
-            ("About", _about(job)),
+            ("About", wording.about(job)),
             ("Status", wording.job_ending(job)),
             ("Progress", None if job.status.terminal else wording.progress_facts(job)),
             ("Attempt", str(job.attempt) if job.attempt > 1 else None),
@@ -159,27 +232,7 @@ def _created(job: Job) -> str:
     return moment(from_microseconds(job.created_at))
 
 
-def _about(job: Job) -> str:
-    switches = [f"--{name.replace('_', '-')}" for name in ("force", "accept_loss", "dry_run") if job.payload.get(name)]
-    if job.payload.get("recursive") is False:
-        switches.append("--no-recursive")
-    return " ".join([str(job.payload.get("path", "")), *switches]).strip()
-
-
-def _failed_files(repository: "LibraryRepository", job_id: str) -> "list[LedgerRow]":
-    from stoat_ferret.library import ledger
-    from stoat_ferret.library.models import Outcome
-
-    rows: list[LedgerRow] = []
-    cursor: str | None = None
-    while True:
-        some, cursor = ledger.page(repository.database, job_id, outcome=Outcome.FAILED, cursor=cursor, limit=PAGE)
-        rows += some
-        if cursor is None:
-            return rows
-
-
-def _print_failed(rows: "list[LedgerRow]", *, as_json: bool) -> None:
+def _print_failed(rows: list[LedgerRow], *, as_json: bool) -> None:
     from stoat_ferret.api.schemas.job import LedgerEntry, LedgerResponse
 
     if as_json:

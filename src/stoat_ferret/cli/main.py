@@ -9,7 +9,21 @@ import typer
 from typer.exceptions import TyperException
 
 from stoat_ferret import __version__
-from stoat_ferret.cli import db, doctor, jobs, output, scan, search, serve, show, worker
+from stoat_ferret.cli import (
+    db,
+    doctor,
+    jobs,
+    libraries,
+    maintenance,
+    output,
+    scan,
+    schedules,
+    search,
+    serve,
+    show,
+    worker,
+    workers,
+)
 from stoat_ferret.cli.exits import ExitStatus, status_of
 from stoat_ferret.errors import StoatError
 
@@ -54,7 +68,11 @@ scan.register(app)
 search.register(app)
 show.register(app)
 jobs.register(app)
+libraries.register(app)
+schedules.register(app)
+workers.register(app)
 db.register(app)
+maintenance.register(app)
 doctor.register(app)
 worker.register(app)
 

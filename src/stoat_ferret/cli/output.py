@@ -1,7 +1,7 @@
 """Where things are printed: results on standard output, everything else on standard error.
 
-In a terminal tables are drawn; anywhere else they are lines of tab-separated values, in full, for other programs. The
-only module that knows Rich, which is loaded when something has to be drawn.
+In a terminal tables are drawn; anywhere else they are lines of tab-separated values, in full, for other programs. With
+`board` the only module that knows Rich, which is loaded when something has to be drawn.
 """
 
 import os
@@ -80,6 +80,12 @@ def say(line: str) -> None:
 def write_json(document: "BaseModel | dict[str, Any]") -> None:
     """Print a document."""
     write(as_json(document if isinstance(document, dict) else document.model_dump(mode="json")))
+
+
+def write_json_line(document: "BaseModel | dict[str, Any]") -> None:
+    """Print a document on one line, and hand it on at once: another one will follow."""
+    write(as_json(document if isinstance(document, dict) else document.model_dump(mode="json"), indent=None))
+    flush()
 
 
 def write_facts(facts: Iterable[tuple[str, str | None]]) -> None:

@@ -44,9 +44,9 @@ def _escaped(character: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any, *, indent: int | None = 2) -> str:
     """Give a document as JSON that is safe to print: readable letters stay, whatever commands a terminal is escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     # Outside of strings JSON is ASCII, so that what is replaced stands in one.
     return _NOT_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 

@@ -2,11 +2,20 @@
 
 from typing import Any
 
+from stoat_ferret.api.schemas.times import from_microseconds
 from stoat_ferret.cli.text import clean, count, duration, size, span
 from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.library.models import Video
 
-PHASES = {"walk": "listing", "probe": "examining", "settle": "settling"}
+PHASES = {
+    "walk": "listing",
+    "probe": "examining",
+    "settle": "settling",
+    "trim": "forgetting old jobs",
+    "sweep": "forgetting what they did",
+    "tidy": "tidying",
+    "check": "checking",
+}
 OUTCOMES = {
     "new": "new",
     "updated": "updated",
@@ -64,6 +73,54 @@ def job_ending(job: Job) -> str:
     if job.cancel_requested and not job.status.terminal:
         return f"{job.status.value}, told to end"
     return job.status.value
+
+
+def about(job: Job) -> str:
+    """Say what a job is about: its folder, and what was asked for besides."""
+    switches = [f"--{name.replace('_', '-')}" for name in ("force", "accept_loss", "dry_run") if job.payload.get(name)]
+    if job.payload.get("recursive") is False:
+        switches.append("--no-recursive")
+    return " ".join([str(job.payload.get("path", "")), *switches]).strip()
+
+
+def share(job: Job) -> str:
+    """Say how much of a job is done, as in `42 %`; empty while not known."""
+    return "" if job.progress is None else f"{int(job.progress * 100)} %"
+
+
+def summary(job: Job) -> str:
+    """Say in one line what came of a job that has ended; empty where there is nothing to say."""
+    if job.error:
+        return job.error
+    result = job.result or {}
+    if "scanned" in result:
+        return scan_counts(result)
+    return maintenance_counts(result) if "jobs_deleted" in result else ""
+
+
+def maintenance_counts(result: dict[str, Any]) -> str:
+    """Say in one line what the maintenance did."""
+    forgotten = f"{count(result['jobs_deleted'], 'old job')} forgotten"
+    if lines := result["ledger_rows_deleted"]:
+        forgotten += f" with {count(lines, 'line')} of what they did"
+    return f"{forgotten}, databases {'sound' if result['integrity'] == 'ok' else result['integrity']}"
+
+
+def local_moment(microseconds: int | None) -> str:
+    """Give a time on this machine's clock, as schedules are written for it; as in `2024-05-02 03:00 CEST`."""
+    if microseconds is None:
+        return ""
+    return from_microseconds(microseconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def utc(microseconds: int | None) -> str | None:
+    """Give a time as JSON has it, RFC 3339 in UTC."""
+    return None if microseconds is None else from_microseconds(microseconds).isoformat().replace("+00:00", "Z")
+
+
+def ago(microseconds: int, now: int) -> str:
+    """Say how long ago something was, as in `3 min ago`."""
+    return f"{span((now - microseconds) / 1e6)} ago"
 
 
 def picture(video: Video) -> str:

@@ -1,5 +1,9 @@
 """What is said about jobs and videos."""
 
+import time
+
+import pytest
+
 from stoat_ferret.cli import wording
 from stoat_ferret.jobs.model import JobStatus
 from tests.unit.cli.examples import DETAIL, job
@@ -38,3 +42,36 @@ def test_how_a_job_stands() -> None:
     assert wording.job_ending(job(cancel_requested=True)) == "running, told to end"
     assert wording.job_ending(job(status=JobStatus.CANCELLED, cancel_requested=True)) == "cancelled"
     assert wording.job_ending(job(status=JobStatus.FAILED, error="No disk.")) == "failed: No disk."
+
+
+def test_what_came_of_a_job() -> None:
+    """Its error, or what it counted."""
+    assert wording.summary(job(error="No disk.", result={"scanned": 1})) == "No disk."
+    assert wording.summary(job(result={"scanned": 2, "new": 2})) == "2 files scanned: 2 new"
+    result = {"jobs_deleted": 1, "ledger_rows_deleted": 2000, "integrity": "ok"}
+    assert (
+        wording.summary(job(result=result)) == "1 old job forgotten with 2,000 lines of what they did, databases sound"
+    )
+    assert wording.summary(job(result={"files": 200})) == wording.summary(job()) == ""
+
+
+def test_what_a_job_is_about() -> None:
+    """Its folder and switches; nothing where it has none."""
+    payload = {"path": "/videos", "force": True, "accept_loss": False, "recursive": False}
+    assert wording.about(job(payload=payload)) == "/videos --force --no-recursive"
+    assert wording.about(job(payload={})) == ""
+
+
+def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On this machine's clock for people, in UTC for programs."""
+    moment = 1_714_618_800_000_000
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        assert wording.local_moment(moment) == "2024-05-02 05:00 CEST"
+    time.tzset()
+    assert wording.local_moment(None) == ""
+    assert wording.utc(moment) == "2024-05-02T03:00:00Z"
+    assert wording.utc(None) is None
+    assert wording.ago(moment, moment + 180_000_000) == "3 min ago"
+    assert wording.share(job(progress=0.999)) == "99 %"
