@@ -97,11 +97,13 @@ class Calls:
 class Program(Calls):
     """A running `stoat serve` with a data directory."""
 
-    def __init__(self, data_dir: Path, *arguments: str, prefix: Sequence[str] = (), **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path, *arguments: str, prefix: Sequence[str] = (), port: int = 0, **environment: str
+    ) -> None:
         self.data_dir = data_dir
         command = [*prefix, sys.executable, "-m", "stoat_ferret", "serve", *arguments]
         self.process = subprocess.Popen(
-            [*command, "--port", "0", "--data-dir", str(data_dir)],
+            [*command, "--port", str(port), "--data-dir", str(data_dir)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "STOAT_LOG_FORMAT": "json", **environment},

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.test_web.conftest import HOSTILE, NAMES, Visitor
 pytestmark = pytest.mark.browser
 
 SECONDS = 1000
+IDLE_MS = 6000
+"""Longer than a page that is told nothing would wait until it asks."""
 ANY_FRACTION = re.compile(r"0\.\d+")
 PICTURES = """[...document.querySelectorAll(".frame img:not(.backdrop)")].map((image) => {
   image.loading = "eager";
@@ -194,11 +197,76 @@ def test_a_running_job_shows_its_progress_and_can_be_cancelled(
     visitor.check(program)
 
 
-def test_the_page_says_that_the_server_is_gone(visitor: Visitor, start: Callable[[], Program], tmp_path: Path) -> None:
-    """And goes on by itself when it is back."""
+def test_changes_show_without_asking(visitor: Visitor, start: Callable[[], Program], tmp_path: Path) -> None:
+    """The server tells of them; while nothing changes, nothing is asked."""
     program = start()
     page = visitor.look(program)
+    page.wait_for_timeout(IDLE_MS)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(IDLE_MS)
+    assert asked == []
+    program.submit(tmp_path)
+    expect(page.locator(".ended-head .badge")).to_have_text("Done", timeout=30 * SECONDS)
+    assert not [url for url in asked if url.endswith("/events")]
+    visitor.check(program)
+
+
+def test_a_page_that_nobody_sees_keeps_no_connection(visitor: Visitor, start: Callable[[], Program]) -> None:
+    """Browsers allow a server only a few of them; it is there again with the reader."""
+    program = start()
+    page = visitor.look(program)
+    streams = "stoat_event_streams 1.0"
+    until(lambda: streams in program.client.get("/metrics").text)
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    until(lambda: streams not in program.client.get("/metrics").text)
+    page.evaluate(hide, False)
+    until(lambda: streams in program.client.get("/metrics").text)
+    visitor.check(program)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that the server can be asked."""
+    give_up = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_page_that_is_told_nothing_asks(
+    visitor: Visitor, start: Callable[[], Program], tmp_path: Path, refused: bool
+) -> None:
+    """As behind a proxy that lets no streams through, or when there are too many of them."""
+    program = start()
+    if refused:
+        visitor.page.route("**/api/v1/events", lambda route: route.fulfill(status=503, body="{}"))
+    else:
+        visitor.page.route("**/api/v1/events", lambda route: route.abort())
+    page = visitor.look(program)
+    program.submit(tmp_path)
+    expect(page.locator(".ended-head .badge")).to_have_text("Done", timeout=30 * SECONDS)
+    expect(page.locator("#unreachable")).to_be_hidden()
     page.route("**/fragments/jobs", lambda route: route.abort())
     expect(page.locator("#unreachable")).to_be_visible(timeout=15 * SECONDS)
     page.unroute("**/fragments/jobs")
     expect(page.locator("#unreachable")).to_be_hidden(timeout=15 * SECONDS)
+
+
+def test_the_page_says_that_the_server_is_gone(visitor: Visitor, start: Callable[[], Program]) -> None:
+    """And goes on by itself when it is back."""
+    program = start()
+    page = visitor.look(program)
+    port = int(program.client.base_url.port or 0)
+    program.stop()
+    expect(page.locator("#unreachable")).to_be_visible(timeout=30 * SECONDS)
+    again = Program(program.data_dir, STOAT_PROBE_WORKERS="1", port=port)
+    try:
+        expect(page.locator("#unreachable")).to_be_hidden(timeout=30 * SECONDS)
+        until(lambda: "stoat_event_streams 1.0" in again.client.get("/metrics").text)
+    finally:
+        again.stop()

@@ -1,4 +1,4 @@
-"""The style sheet, the script and the icon: read once, known by name, so that no request ever becomes a path."""
+"""The style sheet, the scripts and the icon: read once, known by name, so that no request ever becomes a path."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ MEDIA_TYPES = {
     "app.css": "text/css; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
     "favicon.svg": "image/svg+xml",
+    "watch.js": "text/javascript; charset=utf-8",
 }
 
 
