@@ -12,7 +12,7 @@ import pytest
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.job_tables import job_records
 from stoat_ferret.db.tables import catalogue
-from stoat_ferret.errors import StorageBusyError
+from stoat_ferret.errors import StorageBusyError, StorageUnreachableError
 from stoat_ferret.jobs import worker as worker_module
 from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.local import LocalJobQueue
@@ -26,9 +26,16 @@ pytestmark = pytest.mark.anyio
 class TroubledQueue(LocalJobQueue):
     """A queue whose database is busy for some claims and heartbeats."""
 
+    away = 0
     busy = 0
     beats = 0
     broken = False
+
+    async def recover(self) -> int:
+        if self.away > 0:
+            self.away -= 1
+            raise StorageUnreachableError
+        return await super().recover()
 
     async def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         if self.broken:
@@ -167,6 +174,18 @@ async def test_a_busy_database_is_tried_again(
         assert (await queue.wait(job, 10)).status is JobStatus.COMPLETE
         while queue.beats < 4:  # noqa: ASYNC110 - nobody says when it beats
             await asyncio.sleep(0.01)
+
+
+async def test_a_worker_begins_once_its_database_is_there(
+    queue: TroubledQueue, library: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is being restarted is waited for."""
+    monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.01)
+    queue.away = 5
+    job = await submit(queue, "echo")
+    async with working(queue, library, {"echo": echo}):
+        assert (await queue.wait(job, 60)).status is JobStatus.COMPLETE
+    assert queue.away == 0
 
 
 async def test_a_mistake_in_the_program_ends_the_worker(queue: TroubledQueue, library: Database) -> None:
