@@ -156,10 +156,8 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
             _announce(url_of(listener), settings, folders, as_json=as_json)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # Before connections are waited for: streams of events end only when they are told.
-            feed: JobFeed | None = self.lifespan.state.get("feed")
-            if feed is not None:
-                feed.end()
+            # Before connections are waited for.
+            _end_streams(self.lifespan.state.get("feed"))
             await super().shutdown(sockets)
 
     debug = settings.log_level == "debug"
@@ -183,6 +181,12 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
             raise
     if failures:
         raise failures[0]
+
+
+def _end_streams(feed: "JobFeed | None") -> None:
+    """Tell streams of events that they are to end; they never do by themselves. There are none before the start."""
+    if feed is not None:
+        feed.end()
 
 
 def _announce(url: str, settings: "Settings", folders: Sequence[bytes], *, as_json: bool) -> None:
