@@ -49,6 +49,9 @@ class Database:
             self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writer = engine.execution_options(**{WRITE: "FULL"})
         self._passing_writer = engine.execution_options(**{WRITE: "NORMAL"})
+        # Threads of one process take turns here; the database's lock would make them sleep and retry.
+        self._turn = threading.RLock()
+        self._of_thread = threading.local()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -57,6 +60,10 @@ class Database:
         Raises:
             StorageError: the database could not be read.
         """
+        if (shared := self._shared_here()) is not None:
+            with self._translated():
+                yield shared.connection
+            return
         with self._translated(), self._reader.connect() as connection:
             yield connection
 
@@ -74,9 +81,41 @@ class Database:
                 way came through is not known.
             StorageError: any other failure; nothing was written.
         """
+        if (shared := self._shared_here()) is not None:
+            with self._translated(), shared.part(durable) as connection:
+                yield connection
+            return
         writer = self._writer if durable else self._passing_writer
-        with self._translated(), writer.begin() as connection:
+        with self._turn, self._translated(), writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def together(self, *, durable: bool) -> Iterator[None]:
+        """Let this thread's transactions be one on SQLite, which is committed when the block ends, in one go.
+
+        Each of them is still undone alone if it raises, and `read()` sees what was written before. Nobody else may be
+        told of any before the block has ended. On Postgres each is committed by itself, as everywhere.
+
+        Args:
+            durable: whether the common commit is; it must be where any of the transactions has to be.
+
+        Raises:
+            StorageError: as `write()`; all of them were undone.
+        """
+        if self.is_postgres:
+            yield
+            return
+        with self.write(durable=durable) as connection:
+            shared = self._of_thread.shared = _Shared(connection, durable)
+            try:
+                yield
+            finally:
+                self._of_thread.shared = None
+            shared.check()
+
+    def _shared_here(self) -> "_Shared | None":
+        shared: _Shared | None = getattr(self._of_thread, "shared", None)
+        return shared
 
     def close(self) -> None:
         """Close every connection."""
@@ -87,11 +126,50 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            translate = _postgres_error if self.is_postgres else _sqlite_error
-            raise translate(error, self.name) from error
+            if self.is_postgres:
+                raise _postgres_error(error, self.name) from error
+            raise _sqlite_error(error.orig, self.name) from error
+        except sqlite3.Error as error:  # of a prepared statement
+            raise _sqlite_error(error, self.name) from error
         except PoolTimeoutError as error:
             msg = f"All connections to the database {self.name} are in use. Try again in a few seconds."
             raise StorageBusyError(msg) from error
+
+
+class _Shared:
+    """A transaction on SQLite that consists of several."""
+
+    def __init__(self, connection: Connection, durable: bool) -> None:
+        self.connection = connection
+        self._durable = durable
+        self._driver = on_driver(connection)
+
+    @contextmanager
+    def part(self, durable: bool) -> Iterator[Connection]:
+        """Give a transaction in it."""
+        if durable and not self._durable:
+            msg = "what must be durable cannot be part of what is not"
+            raise RuntimeError(msg)
+        self.check()
+        self._driver.execute("SAVEPOINT part")
+        try:
+            yield self.connection
+        except BaseException:
+            if self._driver.in_transaction:
+                self._driver.execute("ROLLBACK TO part")
+                self._driver.execute("RELEASE part")
+            raise
+        self._driver.execute("RELEASE part")
+
+    def check(self) -> None:
+        """Make sure that it is still open: of some errors, as of a full disk, SQLite undoes it as a whole.
+
+        Raises:
+            StorageError: it is not.
+        """
+        if not self._driver.in_transaction:
+            msg = "The transaction of which this was a part has been undone. Try again."
+            raise StorageError(msg)
 
 
 def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
@@ -111,20 +189,11 @@ def open_sqlite(path: Path, *, pool_size: int = 8) -> Database:
 
 
 class _OneAtATime(Database):
-    """A database with a single connection: threads take turns."""
-
-    def __init__(self, engine: Engine, name: str) -> None:
-        super().__init__(engine, name)
-        self._turn = threading.Lock()
+    """A database with a single connection: threads take turns, also to read."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with self._turn, super().read() as connection:
-            yield connection
-
-    @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        with self._turn, super().write(durable=durable) as connection:
             yield connection
 
 
@@ -135,6 +204,13 @@ def open_sqlite_in_memory() -> Database:
     )
     _set_up_sqlite(engine)
     return _OneAtATime(engine, "in memory")
+
+
+def on_driver(connection: Connection) -> sqlite3.Connection:
+    """Give the driver's own connection to SQLite, in the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101  # the caller knows the database
+    return driver
 
 
 def _set_up_sqlite(engine: Engine) -> None:
@@ -154,11 +230,11 @@ def _set_up_sqlite(engine: Engine) -> None:
         # The driver would begin lazily and upgrade a read lock later, which fails at once under contention.
         durability = connection.get_execution_options().get(WRITE)
         if durability is None:
-            connection.exec_driver_sql("BEGIN")
+            on_driver(connection).execute("BEGIN")
             return
         # FULL: a committed job survives a power cut; results are batched, so the extra fsync is paid rarely.
-        connection.exec_driver_sql(f"PRAGMA synchronous={durability}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        on_driver(connection).execute(f"PRAGMA synchronous={durability}")
+        on_driver(connection).execute("BEGIN IMMEDIATE")
 
 
 def postgres_url(text: str) -> URL:
@@ -221,8 +297,8 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
     return Database(engine, f"{url.render_as_string(hide_password=True)} ({schema})")
 
 
-def _sqlite_error(error: DBAPIError, name: str) -> StorageError:
-    text = str(error.orig)
+def _sqlite_error(error: BaseException | None, name: str) -> StorageError:
+    text = str(error)
     if "locked" in text or "busy" in text:
         return StorageBusyError(f"The database {name} is locked by another process. Try again in a few seconds.")
     if "full" in text:

@@ -8,9 +8,12 @@ A claim of the same attempt overwrites too. There is one when a job goes on afte
 power cut undid a claim that was not yet on disk; in both cases the process that held the earlier token is past writing.
 """
 
-from sqlalchemy import Connection, select, update
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.tables import job_claims
 from stoat_ferret.errors import FencedError
 from stoat_ferret.jobs.model import Claim
@@ -19,24 +22,41 @@ SHUT = ""
 """The token that nobody has."""
 
 
+def _raise() -> dict[str, Prepared]:
+    statements: dict[str, Prepared] = {}
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
+        values: dict[str, Any] = {
+            "job_id": bindparam("job_id"),
+            "attempt": bindparam("attempt"),
+            "token": bindparam("token"),
+        }
+        statement = dialect.insert(job_claims).values(values | {"batches": 0})
+        new = statement.excluded
+        raised = statement.on_conflict_do_update(
+            index_elements=[job_claims.c.job_id],
+            set_={"attempt": new.attempt, "token": new.token, "batches": 0},
+            where=new.attempt >= job_claims.c.attempt,
+        )
+        statements[name] = Prepared(raised.returning(job_claims.c.job_id))
+    return statements
+
+
+RAISE = _raise()
+"""By dialect: returns a row if the fence was raised."""
+_OF_ATTEMPT = (job_claims.c.job_id == bindparam("of_job"), job_claims.c.attempt == bindparam("of_attempt"))
+_COUNT = update(job_claims).where(*_OF_ATTEMPT).values(batches=job_claims.c.batches + 1)
+PASS = Prepared(_COUNT.where(job_claims.c.token == bindparam("of_token")))
+PASS_FOR_ATTEMPT = Prepared(_COUNT.where(job_claims.c.token != SHUT))
+
+
 def raise_fence(connection: Connection, claim: Claim) -> None:
     """Let this claim write, and no earlier one any more.
 
     Raises:
         FencedError: a later claim was here first.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(job_claims).values(job_id=claim.job.id, attempt=claim.job.attempt, token=claim.token, batches=0)
-    new = statement.excluded
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[job_claims.c.job_id],
-            set_={"attempt": new.attempt, "token": new.token, "batches": 0},
-            where=new.attempt >= job_claims.c.attempt,
-        )
-    )
-    token = connection.execute(select(job_claims.c.token).where(job_claims.c.job_id == claim.job.id)).scalar_one()
-    if token != claim.token:
+    mine = {"job_id": claim.job.id, "attempt": claim.job.attempt, "token": claim.token}
+    if not RAISE[connection.dialect.name].rows(connection, **mine):
         raise FencedError
 
 
@@ -48,10 +68,12 @@ def pass_fence(connection: Connection, job_id: str, attempt: int, token: str | N
     Raises:
         FencedError: it may not.
     """
-    held = job_claims.c.token != SHUT if token is None else job_claims.c.token == token
-    mine = (job_claims.c.job_id == job_id, job_claims.c.attempt == attempt, held)
-    counted = connection.execute(update(job_claims).where(*mine).values(batches=job_claims.c.batches + 1))
-    if counted.rowcount != 1:
+    mine = {"of_job": job_id, "of_attempt": attempt}
+    if token is None:
+        counted = PASS_FOR_ATTEMPT.run(connection, mine)
+    else:
+        counted = PASS.run(connection, mine | {"of_token": token})
+    if counted != 1:
         raise FencedError
 
 

@@ -98,7 +98,7 @@ class PostgresJobStore(JobStore):
                     return None
                 mended = True
                 continue
-            found = rows(connection, BY_ID, job_id=token.queueing_lock)
+            found = BY_ID.rows(connection, job_id=token.queueing_lock)
             if not found or found[0]["status"] != JobStatus.PENDING.value:
                 self._tokens.forget(connection, token.id)
             elif connection.execute(READY_ID, at | {"job_id": token.queueing_lock}).first() is None:

@@ -4,18 +4,31 @@ The lease that a claim gives is on the clock of the machine that holds the datab
 file runs there, and on Postgres the server is asked.
 """
 
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, bindparam, insert, literal, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    bindparam,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from uuid_utils.compat import uuid7
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.job_tables import counters, jobs
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
@@ -31,18 +44,17 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def is_(status: JobStatus) -> ColumnElement[bool]:
+def is_(status: JobStatus, of: FromClause = jobs) -> ColumnElement[bool]:
     """SQL: the job stands so."""
-    return jobs.c.status == status.value
+    # Not a parameter: whether a partial index will do, SQLite would have to find out anew at each run.
+    return of.c.status == literal_column(f"'{status.value}'")
 
 
-# Built once: putting a statement together takes longer than SQLite does to run it.
-INSERT = insert(jobs)
-UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id"))
-BY_ID = select(jobs).where(jobs.c.id == bindparam("job_id"))
-OWN = BY_ID.where(jobs.c.token == bindparam("token"), is_(JobStatus.RUNNING))
-UNFINISHED_PARTS = select(jobs).where(
-    jobs.c.parent_id == bindparam("parent_id"), jobs.c.status.in_([JobStatus.PENDING.value, JobStatus.RUNNING.value])
+_BY_ID = select(jobs).where(jobs.c.id == bindparam("job_id"))
+BY_ID = Prepared(_BY_ID)
+OWN = Prepared(_BY_ID.where(jobs.c.token == bindparam("token"), is_(JobStatus.RUNNING)))
+UNFINISHED_PARTS = Prepared(
+    select(jobs).where(jobs.c.parent_id == bindparam("parent_id"), or_(is_(JobStatus.PENDING), is_(JobStatus.RUNNING)))
 )
 DATABASE_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 
@@ -109,13 +121,9 @@ class Records:
         self._dispatch = dispatch
         self._lease_us = int(lease_seconds * 1_000_000)
         self._clock = clock
-        # Threads of one process take turns here; the file's lock would make them sleep and retry.
-        self._turn = threading.Lock()
 
-    @contextmanager
-    def _write(self, *, durable: bool = True) -> Iterator[Connection]:
-        with self._turn, self.database.write(durable=durable) as connection:
-            yield connection
+    def _write(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
+        return self.database.write(durable=durable)
 
     def _now(self, connection: Connection) -> int:
         if self._clock is not None:
@@ -126,8 +134,8 @@ class Records:
 
     def _add(self, connection: Connection, request: JobRequest) -> Job:
         new = new_row(request, job_id=str(uuid7()), now=self._now(connection))
-        connection.execute(INSERT, new | {"revision": next_revision(connection)})
-        found = row(connection, new["id"])
+        new["revision"] = next_revision(connection)
+        (found,) = _inserting(*new).rows(connection, **new)
         self._tell(connection, found, new)
         return as_job(found)
 
@@ -142,10 +150,7 @@ class Records:
 
     @staticmethod
     def _set(connection: Connection, present: Row, changes: Changes) -> None:
-        # None given as a parameter would be stored in a JSON column as JSON's null.
-        unset = {name: null() for name, value in changes.items() if value is None}
-        given = {name: value for name, value in changes.items() if value is not None}
-        connection.execute(UPDATE.values(**unset) if unset else UPDATE, given | {"job_id": present["id"]})
+        _updating(*changes).run(connection, changes | {"job_id": present["id"]})
 
     def _tell(self, connection: Connection, changed: Row, changes: Changes, held: int | None = None) -> None:
         """Tell the engine of a job that is ready now, or more urgently so, and Postgres' listeners of any change."""
@@ -173,12 +178,12 @@ class Records:
             self._wake(connection, job.parent_id)
 
     def _end_parts(self, connection: Connection, parent_id: str, now: int) -> None:
-        for part in rows(connection, UNFINISHED_PARTS, parent_id=parent_id):
+        for part in UNFINISHED_PARTS.rows(connection, parent_id=parent_id):
             self._change(connection, part, cancelled(part, now=now))
 
     def _wake(self, connection: Connection, parent_id: str) -> None:
-        for parent in rows(connection, BY_ID, job_id=parent_id):
-            if waits(parent) and not rows(connection, UNFINISHED_PARTS.limit(1), parent_id=parent_id):
+        for parent in BY_ID.rows(connection, job_id=parent_id):
+            if waits(parent) and not UNFINISHED_PARTS.rows(connection, parent_id=parent_id):
                 self._change(connection, parent, woken(parent))
 
 
@@ -189,7 +194,7 @@ def row(connection: Connection, job_id: str) -> Row:
         JobNotFoundError: there is none with this id.
     """
     if job_id.isascii() and "\0" not in job_id:
-        for found in rows(connection, BY_ID, job_id=job_id):
+        for found in BY_ID.rows(connection, job_id=job_id):
             return found
     msg = f"There is no job with the id {job_id}."
     raise JobNotFoundError(msg)
@@ -201,7 +206,7 @@ def own(connection: Connection, claim: Claim) -> Row:
     Raises:
         FencedError: it is not.
     """
-    for found in rows(connection, OWN, job_id=claim.job.id, token=claim.token):
+    for found in OWN.rows(connection, job_id=claim.job.id, token=claim.token):
         return found
     raise FencedError
 
@@ -217,14 +222,24 @@ def left_behind(connection: Connection, worker_ids: Collection[str]) -> list[Row
     return rows(connection, query.order_by(jobs.c.id))
 
 
-def _count_up() -> dict[str, Insert]:
-    statements: dict[str, Insert] = {}
+@cache
+def _inserting(*columns: str) -> Prepared:
+    return Prepared(insert(jobs).values({name: bindparam(name) for name in columns}).returning(*jobs.c))
+
+
+@cache
+def _updating(*columns: str) -> Prepared:
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    return Prepared(update(jobs).where(jobs.c.id == bindparam("job_id")).values(values))
+
+
+def _count_up() -> dict[str, Prepared]:
+    statements: dict[str, Prepared] = {}
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
         statement = dialect.insert(counters).values(name=bindparam("name"), value=bindparam("by"))
         added = counters.c.value + statement.excluded.value
-        statements[name] = statement.on_conflict_do_update(index_elements=["name"], set_={"value": added}).returning(
-            literal(0) + counters.c.value
-        )
+        counted = statement.on_conflict_do_update(index_elements=["name"], set_={"value": added})
+        statements[name] = Prepared(counted.returning((literal(0) + counters.c.value).label("value")))
     return statements
 
 
@@ -233,8 +248,8 @@ COUNT_UP = _count_up()
 
 def count_up(connection: Connection, name: str, by: float = 1) -> float:
     """Add to a counter, and give what it has come to."""
-    statement = COUNT_UP[connection.dialect.name]
-    return float(connection.execute(statement, {"name": name, "by": by}).scalar_one())
+    (counted,) = COUNT_UP[connection.dialect.name].rows(connection, name=name, by=by)
+    return float(counted["value"])
 
 
 def next_revision(connection: Connection) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from stoat_ferret.db.job_tables import counters, idempotency_keys, jobs
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import with_last_reserve
 from stoat_ferret.errors import IdempotencyKeyReusedError, JobNotFinishedError, JobNotRetryableError
 from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
@@ -12,13 +13,15 @@ from stoat_ferret.jobs.model import Job, JobPage, JobRequest, JobStatus, OnceKey
 from stoat_ferret.jobs.store.records import REVISION, Records, is_, row, rows
 from stoat_ferret.jobs.transitions import Row, as_job, cancelled, joined, request_again, stored_text, waits
 
-EQUAL_PENDING = select(jobs).where(
-    jobs.c.type == bindparam("type"), jobs.c.key == bindparam("key"), is_(JobStatus.PENDING)
+EQUAL_PENDING = Prepared(
+    select(jobs).where(jobs.c.type == bindparam("type"), jobs.c.key == bindparam("key"), is_(JobStatus.PENDING))
 )
 SENT_BEFORE = select(idempotency_keys).where(
     idempotency_keys.c.scope == bindparam("scope"), idempotency_keys.c.key == bindparam("key")
 )
-SINCE = select(jobs).where(jobs.c.revision > bindparam("after")).order_by(jobs.c.revision).limit(bindparam("most"))
+SINCE = Prepared(
+    select(jobs).where(jobs.c.revision > bindparam("after")).order_by(jobs.c.revision).limit(bindparam("most"))
+)
 LAST_REVISION = select(counters.c.value).where(counters.c.name == REVISION)
 RETRYABLE = (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
 
@@ -43,7 +46,7 @@ class Requests(Records):
             return submission
 
     def _submit(self, connection: Connection, request: JobRequest) -> Submission:
-        for found in rows(connection, EQUAL_PENDING, type=request.type, key=stored_text(request.key)):
+        for found in EQUAL_PENDING.rows(connection, type=request.type, key=stored_text(request.key)):
             return Submission(self._change(connection, found, joined(found, request)), joined=True)
         return Submission(self._add(connection, request), joined=False)
 
@@ -102,7 +105,7 @@ class Requests(Records):
     def changed_since(self, revision: int, limit: int) -> tuple[Job, ...]:
         """Give the jobs that changed after a revision, as they stand, in the order of their last changes."""
         with self.database.read() as connection:
-            return tuple(as_job(each) for each in rows(connection, SINCE, after=revision, most=limit))
+            return tuple(as_job(each) for each in SINCE.rows(connection, after=revision, most=limit))
 
     def last_revision(self) -> int:
         """Give the revision of the last change of any job; 0 before the first."""

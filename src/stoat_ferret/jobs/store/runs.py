@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, literal_column, or_, select
 from uuid_utils.compat import uuid4
 
 from stoat_ferret.db.job_tables import jobs
+from stoat_ferret.db.prepared import Prepared, among
 from stoat_ferret.db.reserve import with_last_reserve
 from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobOutcome, JobStatus, Progress, Wanted
-from stoat_ferret.jobs.store.records import BY_ID, UNFINISHED_PARTS, Records, count_up, is_, own, rows
+from stoat_ferret.jobs.store.records import BY_ID, UNFINISHED_PARTS, Records, count_up, is_, own
 from stoat_ferret.jobs.transitions import Row, as_job, claimed, handed_back, reported, waiting
 
 SUSPECT_SECONDS = 30
@@ -20,13 +21,13 @@ TAKEOVERS = "lease_takeovers"
 
 def _ready() -> ColumnElement[bool]:
     other = jobs.alias("other")
-    running = other.c.status == JobStatus.RUNNING.value
+    running = is_(JobStatus.RUNNING, other)
     taken = exists().where(running, other.c.exclusive_key == jobs.c.exclusive_key)
     suspected = exists().where(running, other.c.strikes > 0, other.c.started_at > bindparam("suspected_since"))
     return and_(
         is_(JobStatus.PENDING),
         or_(jobs.c.run_after.is_(None), jobs.c.run_after <= bindparam("now")),
-        jobs.c.type.not_in(bindparam("without_types", expanding=True)),
+        ~among(jobs.c.type, "without_types"),
         ~taken,
         or_(jobs.c.strikes == 0, ~suspected),
     )
@@ -34,18 +35,18 @@ def _ready() -> ColumnElement[bool]:
 
 # A job that waits for its parts runs without a lease; null is never in the past.
 EXPIRED = and_(is_(JobStatus.RUNNING), jobs.c.lease_expires_at <= bindparam("now"))
+ALL_EXPIRED = Prepared(select(jobs).where(EXPIRED))
+HAS_EXPIRED = Prepared(select(jobs.c.id).where(EXPIRED).limit(literal_column("1")))
 READY = _ready()
-IN_REACH = or_(jobs.c.place.is_(None), jobs.c.place.in_(bindparam("places", expanding=True)))
-FIRST_READY = select(jobs).where(READY).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-FIRST_READY_IN_REACH = FIRST_READY.where(IN_REACH)
-HAS_EXPIRED = select(exists(select(jobs.c.id).where(EXPIRED)))
-HAS_READY = select(exists(select(jobs.c.id).where(READY)))
-HAS_READY_IN_REACH = select(exists(select(jobs.c.id).where(READY, IN_REACH)))
+IN_REACH = or_(jobs.c.place.is_(None), among(jobs.c.place, "places"))
+_FIRST_READY = select(jobs).where(READY).order_by(jobs.c.priority.desc(), jobs.c.id).limit(literal_column("1"))
+FIRST_READY = Prepared(_FIRST_READY)
+FIRST_READY_IN_REACH = Prepared(_FIRST_READY.where(IN_REACH))
 READY_ID = select(jobs.c.id).where(READY, jobs.c.id == bindparam("job_id"))
-PENDING_PLACES = select(jobs.c.place).where(is_(JobStatus.PENDING), jobs.c.place.is_not(None)).distinct()
-RUNNING_OF_TYPES = (
-    select(jobs.c.type, func.count())
-    .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None), jobs.c.type.in_(bindparam("types", expanding=True)))
+PENDING_PLACES = Prepared(select(jobs.c.place).distinct().where(is_(JobStatus.PENDING), jobs.c.place.is_not(None)))
+RUNNING_OF_TYPES = Prepared(
+    select(jobs.c.type, func.count().label("running"))
+    .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None))
     .group_by(jobs.c.type)
 )
 
@@ -57,9 +58,9 @@ class Runs(Records):
         """Tell whether a claim would change anything."""
         with self.database.read() as connection:
             at = self._at(connection, wanted)
-            if connection.execute(HAS_EXPIRED, {"now": at["now"]}).scalar_one():
+            if HAS_EXPIRED.rows(connection, now=at["now"]):
                 return True
-            return bool(connection.execute(HAS_READY_IN_REACH if "places" in at else HAS_READY, at).scalar_one())
+            return bool(_first_ready(at).rows(connection, **at))
 
     @with_last_reserve
     def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
@@ -68,8 +69,7 @@ class Runs(Records):
         with self._write(durable=False) as connection:
             self._take_back_expired(connection)
             at = self._at(connection, wanted)
-            query = FIRST_READY_IN_REACH if "places" in at else FIRST_READY
-            for found in rows(connection, query, **at):
+            for found in _first_ready(at).rows(connection, **at):
                 return self._claim(connection, found, worker_id, at["now"])
             return None
 
@@ -77,7 +77,7 @@ class Runs(Records):
     def take_back_expired(self) -> list[Job]:
         """Hand back the jobs whose leases have ended; gives them as they were."""
         with self.database.read() as connection:
-            if not connection.execute(HAS_EXPIRED, {"now": self._now(connection)}).scalar_one():
+            if not HAS_EXPIRED.rows(connection, now=self._now(connection)):
                 return []
         with self._write() as connection:
             return self._take_back_expired(connection)
@@ -108,7 +108,7 @@ class Runs(Records):
     def report_for(self, job_id: str, attempt: int, fraction: float | None, progress: Progress) -> bool:
         """Record the progress of a job that waits for its parts; False where it does not."""
         with self._write(durable=False) as connection:
-            for found in rows(connection, BY_ID, job_id=job_id):
+            for found in BY_ID.rows(connection, job_id=job_id):
                 if found["status"] == JobStatus.RUNNING.value and found["attempt"] == attempt and not found["token"]:
                     self._change(connection, found, reported(found, fraction, progress))
                     return True
@@ -124,7 +124,7 @@ class Runs(Records):
         """
         with self._write() as connection:
             found = own(connection, claim)
-            if found["cancel_requested"] or not rows(connection, UNFINISHED_PARTS.limit(1), parent_id=found["id"]):
+            if found["cancel_requested"] or not UNFINISHED_PARTS.rows(connection, parent_id=found["id"]):
                 return False
             self._change(connection, found, waiting(checkpoint))
             return True
@@ -171,7 +171,7 @@ class Runs(Records):
 
     def _take_back_expired(self, connection: Connection) -> list[Job]:
         now = self._now(connection)
-        expired = rows(connection, select(jobs).where(EXPIRED), now=now)
+        expired = ALL_EXPIRED.rows(connection, now=now)
         for found in expired:
             self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
         if expired:
@@ -184,7 +184,7 @@ class Runs(Records):
         without = wanted.without_types | self._full_types(connection)
         at = {"now": now, "suspected_since": now - SUSPECT_SECONDS * 1_000_000, "without_types": sorted(without)}
         if wanted.reaches is not None:
-            at["places"] = self._reached(connection.execute(PENDING_PLACES).scalars().all(), wanted)
+            at["places"] = self._reached([found["place"] for found in PENDING_PLACES.rows(connection)], wanted)
         return at
 
     @staticmethod
@@ -195,5 +195,9 @@ class Runs(Records):
     def _full_types(self, connection: Connection) -> frozenset[str]:
         if not self.limits:
             return frozenset()
-        running = connection.execute(RUNNING_OF_TYPES, {"types": sorted(self.limits)})
-        return frozenset(name for name, count in running if count >= self.limits[name])
+        running = {found["type"]: found["running"] for found in RUNNING_OF_TYPES.rows(connection)}
+        return frozenset(name for name, limit in self.limits.items() if running.get(name, 0) >= limit)
+
+
+def _first_ready(at: dict[str, Any]) -> Prepared:
+    return FIRST_READY_IN_REACH if "places" in at else FIRST_READY
