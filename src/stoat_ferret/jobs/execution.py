@@ -1,6 +1,6 @@
 """The one way in which a claimed job is run, by a worker and in tests alike.
 
-The claim is brought to the catalogue, the handler starts as a task, and beside it two others look after it: one renews
+The claim is brought to the catalogue, the handler starts as a task, and soon two others look after it: one renews
 the lease, the other passes on progress and notices when the job is to end. What the handler returns or raises becomes
 the outcome. Whoever finds out that another worker has the job stops without a word: that worker's writes count.
 """
@@ -10,12 +10,14 @@ import errno
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.together import Committer
 from stoat_ferret.errors import (
     FencedError,
     JobNotFoundError,
@@ -58,14 +60,15 @@ async def execute(
     catalogue: Database | None,
     renew_seconds: float,
     stopping: asyncio.Event | None = None,
+    committer: Committer | None = None,
 ) -> Job | None:
     """Run a claimed job to its end and give its record.
 
     None when the job is not at its end: another worker has it, it waits for its parts, or it was handed back because
     `stopping` was set while it ran or the catalogue could not be reached. A `handler` of None means that nobody does
-    jobs of this type.
+    jobs of this type. With a `committer` of the catalogue, claims of several runs are brought there together.
     """
-    run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event())
+    run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event(), committer)
     with structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt):
         try:
             return await run.to_end(handler)
@@ -85,12 +88,14 @@ class _Run:
         catalogue: Database | None,
         renew_seconds: float,
         stopping: asyncio.Event,
+        committer: Committer | None,
     ) -> None:
         self.queue = queue
         self.claim = claim
         self.catalogue = catalogue
         self.renew_seconds = renew_seconds
         self.stopping = stopping
+        self.committer = committer
         self.context = JobContext(claim, catalogue)
         self.cancel_requested = False
         self.timed_out = False
@@ -100,7 +105,13 @@ class _Run:
             self.context.end()
 
     async def to_end(self, handler: JobHandler | None) -> Job | None:
-        beside = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._look_after())]
+        beside: list[asyncio.Task[None]] = []
+
+        def attend() -> None:
+            beside.extend(asyncio.create_task(each) for each in (self._keep_lease(), self._look_after()))
+
+        # Most small jobs have ended before it is time to look after them.
+        soon = asyncio.get_running_loop().call_later(LOOK_SECONDS, attend)
         try:
             outcome = await self._outcome(handler)
             while isinstance(outcome, JobWaits):
@@ -114,6 +125,7 @@ class _Run:
             await self._pass_on_progress()
             return await _stubbornly(lambda: self.queue.finish(self.claim, outcome))
         finally:
+            soon.cancel()
             for task in beside:
                 task.cancel()
             for ended in await asyncio.gather(*beside, return_exceptions=True):
@@ -194,7 +206,6 @@ class _Run:
 
     async def _look_after(self) -> None:
         while not self.context.lost:
-            await self._pause()
             try:
                 await self._look()
                 await self._pass_on_progress()
@@ -202,6 +213,7 @@ class _Run:
                 self.context.lose()
             except StorageError:
                 log.debug("job record not within reach; looking again")
+            await self._pause()
 
     async def _look(self) -> None:
         if self.stopping.is_set():
@@ -226,8 +238,13 @@ class _Run:
             await _stubbornly(lambda: self.queue.report(self.claim, *unsent))
 
     async def _change_fence(self, change: Callable[[Connection, Claim], None]) -> None:
-        if self.catalogue is not None:
-            await asyncio.to_thread(self._write, self.catalogue, change)
+        if self.catalogue is None:
+            return
+        write = partial(self._write, self.catalogue, change)
+        if self.committer is None:
+            await asyncio.to_thread(write)
+        else:
+            await self.committer.call(write, durable=False)
 
     def _write(self, catalogue: Database, change: Callable[[Connection, Claim], None]) -> None:
         # Not durable: a power cut ends every process that a fence could keep out.

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 
+from stoat_ferret.db.together import Committer
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.stored import CLOCK_SECONDS, StoredJobQueue
 
@@ -71,7 +72,19 @@ class ThreadedJobQueue(StoredJobQueue):
 
 
 class LocalJobQueue(ThreadedJobQueue):
-    """The queue over an SQLite file."""
+    """The queue over an SQLite file. Changes are made by one thread: those asked at the same time in one commit."""
+
+    def __init__(self, store: JobStore, *, threads: int = 4) -> None:
+        super().__init__(store, threads=threads)
+        self._committer = Committer(store.database, name="jobs-commit")
+
+    def close(self) -> None:
+        """End the threads, once they have done what they were asked."""
+        self._committer.close()
+        super().close()
+
+    async def _commit(self, change: Callable[[], T], *, durable: bool) -> T:
+        return await self._committer.call(change, durable=durable)
 
     def _watch_others(self) -> None:
         connection: PoolProxiedConnection | None = None

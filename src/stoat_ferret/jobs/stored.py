@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from stoat_ferret.jobs.model import (
@@ -50,9 +51,20 @@ class StoredJobQueue(ABC):
     def _watch(self) -> None:  # noqa: B027  # a queue that is alone has nothing to watch
         """Make sure that changes made by other processes are noticed while somebody waits."""
 
+    async def _commit(self, change: Callable[[], T], *, durable: bool) -> T:
+        """Call one that changes records."""
+        return await self._call(change)
+
     async def _changing(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await self._call(function, *args, **kwargs)
+            return await self._commit(partial(function, *args, **kwargs), durable=True)
+        finally:
+            self._wakeup.notify()
+
+    async def _passing(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Change what a power cut may undo."""
+        try:
+            return await self._commit(partial(function, *args, **kwargs), durable=False)
         finally:
             self._wakeup.notify()
 
@@ -121,7 +133,7 @@ class StoredJobQueue(ABC):
 
     async def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         """Take the next job that may run."""
-        return await self._changing(self.store.claim, worker_id, wanted)
+        return await self._passing(self.store.claim, worker_id, wanted)
 
     async def renew(self, claim: Claim) -> Job:
         """Extend the lease."""
@@ -129,11 +141,11 @@ class StoredJobQueue(ABC):
 
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         """Record progress."""
-        await self._changing(self.store.report, claim, fraction, progress)
+        await self._passing(self.store.report, claim, fraction, progress)
 
     async def report_for(self, job_id: str, attempt: int, fraction: float | None, progress: Progress) -> bool:
         """Record the progress of a job that waits for its parts."""
-        return await self._changing(self.store.report_for, job_id, attempt, fraction, progress)
+        return await self._passing(self.store.report_for, job_id, attempt, fraction, progress)
 
     async def await_parts(self, claim: Claim, checkpoint: dict[str, Any]) -> bool:
         """Let the job wait until its parts have ended."""

@@ -8,6 +8,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.together import Committer
 from stoat_ferret.errors import StorageError, StorageUnreachableError
 from stoat_ferret.jobs.execution import execute
 from stoat_ferret.jobs.model import Claim, JobHandler, Wanted, WorkerProfile
@@ -50,6 +51,7 @@ class Worker:
         self._queue = queue
         self._handlers = handlers
         self._catalogue = catalogue
+        self._committer = None if catalogue is None else Committer(catalogue, name="claims-commit")
         # A single slot has to take everything, or some jobs would never run.
         short_only = Wanted(without_types=frozenset(long_types if slots > 1 else ()), reaches=reaches)
         self._slots = [short_only, *[Wanted(reaches=reaches)] * (slots - 1)]
@@ -77,6 +79,8 @@ class Worker:
             _, late = await asyncio.wait(slots, timeout=self._stop_seconds)
         finally:
             await _end({*slots, *beside, told})
+            if self._committer is not None:
+                await asyncio.to_thread(self._committer.close)
         for task in slots | beside:
             if not task.cancelled():
                 task.result()
@@ -119,6 +123,7 @@ class Worker:
             catalogue=self._catalogue,
             renew_seconds=self._renew_seconds,
             stopping=stop,
+            committer=self._committer,
         )
 
     async def _beat(self) -> None:

@@ -424,13 +424,16 @@ class TestTrouble:
     ) -> None:
         """The job itself goes on."""
 
+        called = asyncio.Event()
+
         async def broken(_claim: Claim) -> Job:
+            called.set()
             raise ZeroDivisionError
 
         monkeypatch.setattr(queue, "renew", broken)
 
         async def handler(job: Job, context: JobContext) -> dict[str, Any]:
-            await asyncio.sleep(0.1)
+            await called.wait()
             return {}
 
         with capture_logs() as logs:
