@@ -3,9 +3,9 @@
 Every `*_at` column holds microseconds since 1970-01-01 UTC.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, false, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, false, text
 
-from stoat_ferret.db.columns import NAMING, Json, Words, words
+from stoat_ferret.db.columns import NAMING, Words, words
 
 job_records = MetaData(naming_convention=NAMING)
 
@@ -17,7 +17,7 @@ jobs = Table(
     Column("type", words(32), nullable=False),
     Column("key", Words, nullable=False),  # equal for submits that may be joined
     Column("exclusive_key", Words),  # at most one job with the same one runs
-    Column("payload", Json, nullable=False),
+    Column("payload", JSON, nullable=False),
     Column("status", words(16), nullable=False),
     Column("priority", Integer, nullable=False, server_default=text("0")),  # higher first
     Column("run_after", BigInteger),
@@ -28,15 +28,15 @@ jobs = Table(
     Column("worker_id", words(36)),
     Column("lease_expires_at", BigInteger),
     Column("progress", Float),
-    Column("progress_detail", Json),
-    Column("result", Json),
+    Column("progress_detail", JSON),
+    Column("result", JSON),
     Column("error", Words),
     Column("error_code", words(32)),
     Column("cancel_requested", Boolean, nullable=False, server_default=false()),
     Column("retry_of", words(36)),
     Column("place", Words),  # what a worker has to reach to run it: a folder; null: any worker will do
     Column("parent_id", words(36), index=True),  # the job that this one is a part of
-    Column("checkpoint", Json),  # what a job that waits for its parts has to know when it goes on
+    Column("checkpoint", JSON),  # what a job that waits for its parts has to know when it goes on
     Column("resumes", Boolean, nullable=False, server_default=false()),  # the next claim goes on with this attempt
     Column("engine_id", BigInteger),  # the engine's own job that brought the present claim
     Column("created_at", BigInteger, nullable=False),
@@ -79,7 +79,7 @@ workers = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("version", words(32)),
     Column("slots", Integer),  # jobs that it runs at once
-    Column("places", Json),  # folders that it reaches; null: all
+    Column("places", JSON),  # folders that it reaches; null: all
 )
 
 # Submits that must not be done twice: what was sent under a key, and the job that came of it.
