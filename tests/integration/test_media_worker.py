@@ -114,6 +114,21 @@ def test_what_nobody_foresaw_is_an_answer_too(
     assert ("traceback" in answer) is goes_on
 
 
+def test_a_process_that_cannot_load_what_it_needs_ends_instead_of_blaming_files(
+    pipe: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail every file it is given, faster than others examine theirs; so another process gets this one."""
+    place_clip(tmp_path / "x.mp4")
+
+    def fail(_path: bytes) -> None:
+        raise ImportError("failed to map segment from shared object")
+
+    monkeypatch.setattr("stoat_ferret.media.worker.probe", fail)
+    with pytest.raises(ImportError):
+        serve(pipe, tmp_path / "x.mp4")
+    assert not pipe[0].poll()
+
+
 def test_bytes_read_are_estimated_where_the_kernel_does_not_count(
     pipe: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

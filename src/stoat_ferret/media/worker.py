@@ -125,6 +125,10 @@ def _serve(pipe: Connection, task: Json) -> bool:
     except MemoryError:
         answer["error"] = _failure(ProbeCrashedError("Examining the file needs more memory than one file may have."))
         answer["retiring"] = True
+    except ImportError:
+        # Part of the media library could not be loaded, whatever the file. A process that answered so would fail all
+        # that it is given, faster than others examine theirs: it ends, and the file goes to another one.
+        raise
     except Exception as error:  # noqa: BLE001 - the border: whatever a file does to us is an answer, and is logged there
         answer["error"] = _failure(MediaError(f"{type(error).__name__}: {error}"))
         answer["traceback"] = traceback.format_exc(limit=-8)
