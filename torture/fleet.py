@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -17,8 +18,6 @@ import psutil
 from tests.test_blackbox.program import Calls
 
 START_SECONDS = 60.0
-PROBE_GROWN_SECONDS = 0.8
-"""Three probe processes in a row that end before they can work rightly end a scan: that is not what is tried here."""
 
 
 class Fleet:
@@ -119,10 +118,11 @@ class Fleet:
         return found + [process for worker in self._workers if (process := _present(worker))]
 
     def probes(self) -> list[psutil.Process]:
-        """Give the processes that examine files, leaving out those that have only just started."""
-        now = time.time()
-        found = [child for worker in self.workers() for child in _children(worker)]
-        return [child for child in found if now - _born(child, now) > PROBE_GROWN_SECONDS]
+        """Give the processes that examine files, leaving out those that are not ready for it.
+
+        Three in a row that end before they are rightly end a scan: examining cannot work there at all.
+        """
+        return [child for worker in self.workers() for child in _children(worker) if _is_locked_down(child)]
 
     # Deaths
 
@@ -198,11 +198,12 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _born(process: psutil.Process, otherwise: float) -> float:
+def _is_locked_down(probe: psutil.Process) -> bool:
+    """Tell whether a probe process has limited what it may write, which is nearly the last thing before its hello."""
     try:
-        return float(process.create_time())
-    except psutil.Error:
-        return otherwise
+        return resource.prlimit(probe.pid, resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+    except (ProcessLookupError, PermissionError):
+        return False
 
 
 def _describe(process: psutil.Process) -> str:

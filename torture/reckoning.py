@@ -148,6 +148,7 @@ class Stage:
         self._compare(whole, disturbed)
         figures.violations += shorten(self.promises.violations)
         self.promises.violations.clear()
+        self.tree.settled()
         say(
             f"{figures.disturbances.total()} times {dict(figures.disturbances)}, {len(self.promises.kinds)} jobs "
             f"acknowledged, all ended {waited:.1f} s after the last of it, {len(figures.violations)} violations"

@@ -11,6 +11,8 @@ YEAR_NS = 365 * 86_400 * 10**9
 LAST_CHANGE_NS = 1_700_000_000 * 10**9
 """Old enough that a folder's digest is stored: of a file changed just now it could not be told whether it is done."""
 MARK_BYTES = 24
+MOST_LOST = 0.25
+"""Of the files of the last whole scan. Where more than half are gone the next one rightly stops and asks."""
 SCANS = ("whole", "part", "flat", "force", "force part", "dry run")
 
 
@@ -29,6 +31,8 @@ class LivingTree:
         (root / "notes.txt").write_text("not a video's name")
         for path in self.files():
             self._age(path)
+        self._known = set(self.files())
+        self._lost: set[Path] = set()
 
     def folders(self) -> list[Path]:
         """Give the folders below the root."""
@@ -42,13 +46,18 @@ class LivingTree:
         """Give those of them that are videos: a clip ends in the mark that makes it unlike any other."""
         return [path for path in self.files() if path.read_bytes()[-MARK_BYTES:-16].startswith(b"\0\0\0")]
 
-    def change(self) -> str:
-        """Make one change; gives its name."""
-        kinds = (self._add, self._add_folder, self._remove, self._remove_folder, self._rename, self._rename_folder)
-        kind = self._rng.choice((*kinds, self._overwrite, self._overwrite, self._damage, self._touch))
-        kind()
+    def change(self) -> None:
+        """Make one change."""
+        kinds = [self._add, self._add_folder, self._overwrite, self._overwrite, self._damage, self._touch]
+        if len(self._lost) < len(self._known) * MOST_LOST:
+            kinds += [self._remove, self._remove_folder, self._rename, self._rename_folder]
+        self._rng.choice(kinds)()
+        self._lost = self._known.difference(self.files())
         self.changes += 1
-        return kind.__name__.strip("_")
+
+    def settled(self) -> None:
+        """Take in that a scan of the whole tree, as it is now, came to its end."""
+        self._known, self._lost = set(self.files()), set()
 
     def renew(self, count: int) -> None:
         """Give many files other content, so that the next scan has something to do."""

@@ -5,8 +5,8 @@ usage: python -m torture.worker_deaths [--deaths 200] [--seed N] [--files 2500] 
 One scan after another examines the whole tree anew. Meanwhile a worker or a probe process is killed, crashes (SIGSEGV),
 is stopped for good (SIGSTOP) or finds no more memory (its limit is set to what it has). Each scan must then have an
 outcome for every file of the tree, once, and a file may only have failed if the processes that examined it were ended
-twice. Leases and deadlines are short, so that what hangs is found out soon. After every five scans all is held against an
-undisturbed scan, as `torture.kills` does it.
+twice. Leases and deadlines are short, so that what hangs is found out soon. After every five scans all is held against
+an undisturbed scan, as `torture.kills` does it.
 """
 
 import resource
