@@ -2,7 +2,8 @@
 
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.factories import make_settings
 from tests.integration.cli_program import PATIENCE as LONG
 from tests.integration.cli_program import ctrl_c, ended, start
 from tests.integration.live_server import Live, serving
+from tests.test_blackbox.program import Program
 
 HEARTBEAT = 0.05
 
@@ -280,3 +282,37 @@ def test_a_server_ends_although_two_hundred_follow(tmp_path: Path, end: signal.S
     assert seconds < LONG
     assert "Traceback" not in log
     assert "Cancel" not in log, "no task had to be cut off"
+
+
+@pytest.mark.slow
+def test_what_workers_do_is_counted_and_kept(tmp_path: Path, clips: Path) -> None:
+    """Deaths and durations; a restart of the server forgets none of it."""
+    program = Program(tmp_path, STOAT_PROBE_WORKERS="1", STOAT_LEASE_RENEW_SECONDS="0.2")
+    try:
+        program.scan(clips)
+        program.worker().kill()
+        until(lambda: samples(program)["stoat_worker_restarts_total"] == 1)
+        until(lambda: samples(program)["stoat_probe_seconds_count"] == 4)
+        until(lambda: samples(program)["stoat_workers_alive"] >= 1)
+    finally:
+        program.stop()
+    program = Program(tmp_path)
+    try:
+        found = samples(program)
+        assert (found["stoat_worker_restarts_total"], found["stoat_probe_seconds_count"]) == (1, 4)
+    finally:
+        program.stop()
+
+
+def samples(program: Program) -> dict[str, float]:
+    """Give the numbers without labels."""
+    families = text_string_to_metric_families(program.client.get("/metrics").text)
+    return {each.name: float(each.value) for family in families for each in family.samples if not each.labels}
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that the server can be asked."""
+    give_up = time.monotonic() + LONG
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)

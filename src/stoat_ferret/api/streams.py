@@ -3,7 +3,7 @@
 A stream begins with the present state and goes on with every change. Each event's id is the revision of the job's
 record, and ids only grow within a stream: a client that comes back with the last one misses nothing.
 
-FastAPI's own way of sending events runs three tasks and two queues a stream, starts the answer before it is known
+FastAPI's own way of sending events takes four tasks and two queues a stream, starts the answer before it is known
 whether there is such a job, and cannot let a client go that stays connected and does not read. Here a stream is the
 request's own task, and one more that notices when the client has gone.
 """
