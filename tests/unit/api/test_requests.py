@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from stoat_ferret import paths
 from stoat_ferret.api.services.maintenance import maintenance_request
+from stoat_ferret.api.services.parts import QueueDistributor
 from stoat_ferret.api.services.requests import ASKED_FOR, BY_ITSELF, UPKEEP, with_settings
 from stoat_ferret.api.services.scan import prepare_scan
+from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.model import Job, JobRequest, JobStatus
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.runtime import Runtime, open_runtime
@@ -72,6 +75,29 @@ def test_a_scan_that_takes_too_long_ends_as_a_timeout(tmp_path: Path) -> None:
         job = asyncio.run(work())
         assert (job.status, job.error_code) == (JobStatus.TIMEOUT, "TIMEOUT")
         assert "1e-06 seconds it may take" in (job.error or "")
+    finally:
+        runtime.close()
+
+
+def test_a_part_of_a_scan_has_the_limit_of_its_own_type(tmp_path: Path) -> None:
+    """And is as urgent as the scan."""
+    settings = make_settings(tmp_path / "data", job_timeouts={"scan": 7200.0, "probe": 60.0})
+
+    async def part_off(queue: AsyncJobQueue) -> Job:
+        payload = {"path_bytes": paths.encode_base64(os.fsencode(tmp_path))}
+        await queue.submit(JobRequest(type="scan", payload=payload, priority=7))
+        claim = await queue.claim("worker")
+        assert claim is not None
+        context = JobContext(claim, None)
+        distributor = QueueDistributor(queue, asyncio.get_running_loop(), claim.job, context, settings)
+        await asyncio.to_thread(distributor.submit, {"folders": []})
+        [part] = (await queue.list(parent_id=claim.job.id)).jobs
+        return part
+
+    runtime = open_runtime(settings)
+    try:
+        part = asyncio.run(part_off(runtime.queue))
+        assert (part.type, part.priority, part.timeout_seconds) == ("probe", 7, 60.0)
     finally:
         runtime.close()
 

@@ -24,7 +24,9 @@ from stoat_ferret.library.upkeep import analyze
 from stoat_ferret.settings import Settings
 
 MAINTENANCE_JOB_TYPE = "maintenance"
-JOBS_A_TRANSACTION = 500
+JOBS_A_TRANSACTION = 50
+"""Ten milliseconds' work: submits wait for it."""
+IDS_A_LOOK = 500
 DAY_US = 86_400 * 1_000_000
 MOST_PAUSE_SECONDS = 0.1
 SOUND = "ok"
@@ -122,7 +124,7 @@ class _Maintenance:
             await asyncio.to_thread(breathe)
         self.keys_deleted = keys - await asyncio.to_thread(keys_from_before, self.records, before)
         after = ""
-        while ids := await asyncio.to_thread(jobs_with_remains, self.catalogue, after, JOBS_A_TRANSACTION):
+        while ids := await asyncio.to_thread(jobs_with_remains, self.catalogue, after, IDS_A_LOOK):
             after = ids[-1]
             # Asked after the remains were seen: a job has its record before it leaves anything.
             known = await self.queue.known_ids(frozenset(ids))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 
 from stoat_ferret import paths
+from stoat_ferret.api.services.requests import with_settings
 from stoat_ferret.errors import JobNotFoundError, NotReachedError, StorageError
 from stoat_ferret.jobs.context import NEARLY_DONE, Fence, JobContext, PartContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest, JobStatus, Progress
@@ -36,8 +37,16 @@ log = structlog.get_logger(__name__)
 class QueueDistributor:
     """A scan's way to the queue; called from the scan's own thread."""
 
-    def __init__(self, queue: AsyncJobQueue, loop: asyncio.AbstractEventLoop, job: Job, context: JobContext) -> None:
+    def __init__(
+        self,
+        queue: AsyncJobQueue,
+        loop: asyncio.AbstractEventLoop,
+        job: Job,
+        context: JobContext,
+        settings: Settings,
+    ) -> None:
         self._queue = queue
+        self._settings = settings
         self._loop = loop
         self._job = job
         self._context = context
@@ -60,11 +69,10 @@ class QueueDistributor:
                 **payload,
             },
             key=f"{self._job.id}:{self._job.attempt}:{self._number}",
-            priority=self._job.priority,
             place=self._job.place,
             parent_id=self._job.id,
         )
-        self._wait_for(self._queue.submit(request))
+        self._wait_for(self._queue.submit(with_settings(request, self._settings, priority=self._job.priority)))
         self._counted_at = 0.0
 
     def counts(self) -> tuple[int, int]:

@@ -219,7 +219,7 @@ def make_scan_handler(
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
         distributor = None
         if share_out is not None and not job.payload["dry_run"]:
-            distributor = QueueDistributor(share_out, asyncio.get_running_loop(), job, context)
+            distributor = QueueDistributor(share_out, asyncio.get_running_loop(), job, context, settings)
         try:
             return await asyncio.to_thread(scan, job, context, distributor)
         except (JobCancelled, StoatError, OSError):
