@@ -44,9 +44,9 @@ while other commands are used.
 
 **Results** go to standard output, everything else to standard error. In a terminal, results are drawn as tables; to a
 pipe or a file they are lines of tab-separated values without a heading, in full. With `--json` they are one JSON
-document of the shape that [the HTTP API](openapi.json) answers with; `jobs watch` and `jobs files` print such a document
-a line. The doctor's is its own: `status` (`ok`, `warn` or `fail`) and `checks`, each with `name`, `verdict`, `detail` and
-`mend`, which says what to do; so are `workers` and `schedules`, each with one list of that name.
+document of the shape that [the HTTP API](openapi.json) answers with; `jobs watch` and `jobs files` print such a
+document a line. The doctor's is its own: `status` (`ok`, `warn` or `fail`) and `checks`, each with `name`, `verdict`,
+`detail` and `mend`, which says what to do; so are those of `workers` and `schedules`, each one list of that name.
 
 Characters of a name that a terminal could obey are escaped (`\\n`, `\\x1b`), and so are bytes that are not UTF-8
 (`\\xff`); in JSON, `path_bytes` then has the exact path, in base64.

@@ -37,7 +37,7 @@ MEANINGS = {
     ExitStatus.NOT_FOUND: "There is no such job, video, library or folder, or the folder may not be read or scanned.",
     ExitStatus.CONFLICT: "The present state does not allow it: the job has already ended.",
     ExitStatus.INTERNAL: "Something unexpected went wrong: a mistake in this program.",
-    ExitStatus.CANCELLED: "The job was cancelled, by Ctrl-C, SIGTERM or someone else. `jobs watch JOB_ID`: also when you left.",
+    ExitStatus.CANCELLED: "The job was cancelled, by Ctrl-C, SIGTERM or someone else; or you left `jobs watch JOB_ID`.",
     ExitStatus.OUTPUT_CLOSED: "Whoever read the output stopped reading, as `head` does.",
 }
 
