@@ -25,6 +25,7 @@ from stoat_ferret.jobs.local import LocalJobQueue
 from stoat_ferret.jobs.model import Job, JobOutcome, JobRequest, JobStatus
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.runtime import open_runtime
 from stoat_ferret.settings import Settings
 from tests.contract.job_queues import Clock
 from tests.factories import make_catalogue, make_settings
@@ -341,3 +342,30 @@ def test_a_bad_line_in_the_settings_is_refused_at_the_start(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match=r"^STOAT_MAINTENANCE_SCHEDULE: The schedule 'daily' cannot be used"):
         check_settings(make_settings(tmp_path, maintenance_schedule="daily"))
     check_settings(make_settings(tmp_path, maintenance_schedule=""))
+
+
+def test_a_worker_looks_by_itself(tmp_path: Path) -> None:
+    """And does what was due when it started; nobody has to ask."""
+    (tmp_path / "videos").mkdir()
+    runtime = open_runtime(make_settings(tmp_path / "data", maintenance_schedule=""))
+    with runtime.catalogue.write() as connection:
+        library = runtime.repository.add_library(connection, os.fsencode(tmp_path / "videos"), 0.5)
+    runtime.repository.update_library(library.id, schedule="0 3 * * *")
+
+    async def work() -> Job:
+        overdue = JobRequest(type="scan", payload={})
+        await runtime.queue.fire(f"library:{library.id}", "0 3 * * *", lambda _after: 1, overdue)
+        stop = asyncio.Event()
+        worker = asyncio.create_task(runtime.worker().run(stop))
+        [job] = await runtime.queue.changed_since(0, timeout_seconds=60)
+        job = await runtime.queue.wait(job.id, 60)
+        stop.set()
+        await worker
+        return job
+
+    try:
+        job = asyncio.run(work())
+    finally:
+        runtime.close()
+    assert (job.type, job.status, job.priority) == (SCAN_JOB_TYPE, JobStatus.COMPLETE, BY_ITSELF)
+    assert job.payload["path"] == str(tmp_path / "videos")
