@@ -1,6 +1,6 @@
 """How soon a job is taken up, and how many jobs a second get through, on SQLite and on Postgres.
 
-usage: job_queue.py [--jobs 5000] [--pickups 400] [--engine sqlite|postgres|both] [--url URL]
+usage: job_queue.py [--jobs 5000] [--slots 8] [--pickups 400] [--engine sqlite|postgres|both] [--url URL]
 
 Pickup: a worker process with nothing else to do; jobs that do nothing are submitted from this process one after
 another, with pauses of 5 to 40 ms; the time from the moment a job was recorded to the moment its claim was, by the
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--pickups", type=int, default=400)
-    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--engine", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--url")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
