@@ -57,7 +57,7 @@ def _of(job_id: str, library_id: str | None) -> tuple[ColumnElement[bool], ...]:
 
 
 def mark_missing(connection: Connection, job_id: str, library_id: str | None = None, *, dry_run: bool = False) -> int:
-    """Mark some of what is gone, in one library or in all, as missing since now; gives how many, 0 when none is left."""
+    """Mark some of what is gone, in one library or in all, as missing since now; gives how many, 0 at the end."""
     now = now_us()
     query = select(gone.c.video_pk).where(*_of(job_id, library_id)).limit(ROWS_A_STEP)
     pks = connection.execute(query).scalars().all()

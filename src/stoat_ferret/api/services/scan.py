@@ -98,9 +98,7 @@ def _absolute(path: bytes) -> bytes:
     absolute = paths.absolute(path)
     if len(absolute) > MOST_PATH_BYTES:
         shown = paths.display(absolute[:80])
-        raise InvalidPathError(
-            f"The path {shown}… is longer than {MOST_PATH_BYTES} bytes. Shorten a name in it."
-        )
+        raise InvalidPathError(f"The path {shown}… is longer than {MOST_PATH_BYTES} bytes. Shorten a name in it.")
     return absolute
 
 
