@@ -99,8 +99,8 @@ async def throughput(runtime: Runtime, jobs: int, slots: int) -> tuple[float, fl
     stop = asyncio.Event()
     started = time.perf_counter()
     running = asyncio.create_task(worker_of(runtime, slots).run(stop))
-    while (await runtime.queue.statistics()).jobs.get(("nothing", "pending"), 0):
-        await asyncio.sleep(0.05)  # noqa: ASYNC110 - what is waited for is a number in a database
+    while (await runtime.queue.statistics()).jobs.get(("nothing", "pending"), 0):  # noqa: ASYNC110 - a number in a database
+        await asyncio.sleep(0.05)
     stop.set()
     await running
     drained = time.perf_counter() - started
