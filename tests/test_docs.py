@@ -135,7 +135,7 @@ def test_so_does_the_one_on_postgres(tmp_path: Path) -> None:
         said, complaints = shell.communicate(timeout=30)
     assert shell.returncode == 0, complaints
     job = json.loads(said.split("====")[3])
-    claimed = re.search(r'"scanned": 240.*?"failed": 20', (ROOT / "README.md").read_text(), re.DOTALL)
+    claimed = re.search(r'"scanned": 720.*?"failed": 60', (ROOT / "README.md").read_text(), re.DOTALL)
     assert claimed is not None
     stated = json.loads("{" + claimed[0] + "}")
     assert job["status"] == "complete"

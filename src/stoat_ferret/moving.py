@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stoat_ferret.db import copy
 from stoat_ferret.db.copy import SCHEMAS, TABLES
-from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url, shown
 from stoat_ferret.db.migrate import Tree, is_there, upgrade
 from stoat_ferret.errors import ConfigurationError, StorageError
 from stoat_ferret.library import grams
@@ -93,7 +93,7 @@ def _opened(place: str, *, create: bool = False) -> Iterator[Site]:
         databases: dict[Tree, Database] = {}
         if _is_address(place):
             url = postgres_url(place)
-            name = url.render_as_string(hide_password=True)
+            name = shown(url)
             databases = {tree: open_postgres(url, SCHEMAS[tree], pool_size=2) for tree in TREES}
         else:
             folder = Path(place).expanduser().absolute()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from stoat_ferret.jobs.model import Schedule
+from stoat_ferret.jobs.store import JobStore
 from tests.media_files import place_clip
 from tests.test_api.answers import problem, scan
 
@@ -63,6 +65,12 @@ def library_of(client: TestClient, tmp_path: Path) -> str:
     return f"/api/v1/libraries/{library['id']}"
 
 
+def scheduled(client: TestClient) -> tuple[Schedule, ...]:
+    """What the workers will go by."""
+    store: JobStore = client.app_state["runtime"].queue.store
+    return store.schedules()
+
+
 def test_what_a_person_may_set_is_merged(client: TestClient, tmp_path: Path) -> None:
     """What is left out stays; null ends a schedule."""
     url = library_of(client, tmp_path)
@@ -76,7 +84,10 @@ def test_what_a_person_may_set_is_merged(client: TestClient, tmp_path: Path) -> 
     )
     assert second.json() == {**first.json(), "max_loss_fraction": 1.0}
     assert client.patch(url, json={}).json() == second.json()
+    (planned,) = (each for each in scheduled(client) if each.name == f"library:{before['id']}")
+    assert planned.cron == "0 3 * * *"
     assert client.patch(url, json={"schedule": None}).json() == {**second.json(), "schedule": None}
+    assert [each.name for each in scheduled(client)] == ["maintenance"]
     answer = client.get(url, headers={"If-None-Match": client.patch(url, json={}).headers["etag"]})
     assert answer.status_code == 304
 

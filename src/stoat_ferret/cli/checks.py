@@ -95,7 +95,7 @@ def on_postgres(settings: "Settings", address: "SecretStr") -> Iterator[Finding]
 
 def postgres(address: "SecretStr") -> Iterator[Finding]:
     """Whether the server and the database are as they should be."""
-    from stoat_ferret.db.engine import postgres_url
+    from stoat_ferret.db.engine import postgres_url, shown
     from stoat_ferret.db.postgres_diagnosis import examine_server
 
     try:
@@ -105,7 +105,7 @@ def postgres(address: "SecretStr") -> Iterator[Finding]:
         mend = "Start the server, or correct its address: STOAT_DATABASE_URL or --database-url."
         yield Finding("postgres", "fail", error.message, mend)
         return
-    name = url.render_as_string(hide_password=True)
+    name = shown(url)
     detail = f"PostgreSQL {state.version}, {state.encoding}, {size(state.size)}, {name}"
     if state.encoding != "UTF8":
         mend = "Make a database WITH ENCODING 'UTF8' TEMPLATE template0, and name that one."

@@ -58,9 +58,9 @@ def data_place(settings: Settings) -> str:
     """
     if settings.database_url is None:
         return str(settings.data_dir)
-    from stoat_ferret.db.engine import postgres_url
+    from stoat_ferret.db.engine import postgres_url, shown
 
-    return postgres_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+    return shown(postgres_url(settings.database_url.get_secret_value()))
 
 
 def canonical_job_id(text: str) -> str:

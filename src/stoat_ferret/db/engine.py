@@ -29,6 +29,8 @@ IDLE_TIMEOUT_MS = 5_000
 """On Postgres: a transaction whose process stopped in its midst is ended, and its locks with it."""
 CONNECT_SECONDS = 5
 WRITE = "stoat_write"
+SHOWN_PARAMETERS = ("host", "port", "dbname", "sslmode")
+"""Of those in an address' query; there may be passwords, and files of keys, among the others."""
 
 Schema = Literal["stoat_library", "stoat_jobs"]
 WRITE_LOCKS: dict[Schema, int] = {"stoat_library": 0x73746F61_0001, "stoat_jobs": 0x73746F61_0002}
@@ -255,6 +257,12 @@ def postgres_url(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+def shown(url: URL) -> str:
+    """Give an address for people: nothing that is secret, wherever it stands in it."""
+    kept = {name: value for name, value in url.query.items() if name in SHOWN_PARAMETERS}
+    return url.set(query=kept).render_as_string(hide_password=True)
+
+
 def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
     """Open one of the two schemas of a Postgres database; nothing is connected to before it is used."""
     options = {
@@ -294,7 +302,7 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]})")
 
-    return Database(engine, f"{url.render_as_string(hide_password=True)} ({schema})")
+    return Database(engine, f"{shown(url)} ({schema})")
 
 
 def _sqlite_error(error: BaseException | None, name: str) -> StorageError:

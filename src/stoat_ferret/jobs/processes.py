@@ -78,3 +78,11 @@ def is_gone(process: ProcessId, seen_at: int) -> bool:
 
 def _started_at(process: psutil.Process) -> int:
     return int(process.create_time() * 1_000_000)
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process of this machine was stopped, as by SIGSTOP or a debugger."""
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.NoSuchProcess:
+        return False

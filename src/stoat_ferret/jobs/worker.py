@@ -9,8 +9,8 @@ from uuid_utils.compat import uuid7
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.together import Committer
-from stoat_ferret.errors import StorageError, StorageUnreachableError
-from stoat_ferret.jobs.execution import execute
+from stoat_ferret.errors import StorageError
+from stoat_ferret.jobs.execution import PASSING, execute
 from stoat_ferret.jobs.model import Claim, JobHandler, Wanted, WorkerProfile
 from stoat_ferret.jobs.queue import AsyncJobQueue
 
@@ -96,7 +96,7 @@ class Worker:
             try:
                 await self._queue.recover()
                 await self._queue.heartbeat(self.id, self._profile)
-            except StorageUnreachableError as error:
+            except PASSING as error:
                 log.warning("cannot begin; trying again", error=error.message)
                 await _unless(stop, asyncio.sleep(RETRY_SECONDS))
             else:
@@ -127,12 +127,15 @@ class Worker:
         )
 
     async def _beat(self) -> None:
+        pause = self._renew_seconds
         while True:
-            await asyncio.sleep(self._renew_seconds)
+            await asyncio.sleep(pause)
+            pause = self._renew_seconds
             try:
                 await self._queue.heartbeat(self.id, self._profile)
             except StorageError as error:
                 log.warning("cannot say that this worker is alive; trying again", error=error.message)
+                pause = min(pause, RETRY_SECONDS)
 
     async def _sweep(self) -> None:
         while True:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 
 from stoat_ferret.db import engine, migrate
-from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url, shown
 from stoat_ferret.db.tables import libraries
 from stoat_ferret.errors import StorageBusyError, StorageError, StorageFullError
 from tests.factories import make_catalogue
@@ -17,6 +17,22 @@ ROW = {
     "id": "1", "name": "v", "path_bytes": b"/v", "path": "/v", "max_loss_fraction": 0.5, "state": "online",
     "created_at": 0,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://ann:SECRET@host/name",
+        "postgresql+psycopg://ann@host/name?password=SECRET&sslpassword=SECRET",
+        "postgresql://ann:SECRET@/name?host=/run/pg&passfile=/SECRET&options=SECRET",
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(address: str) -> None:
+    """Wherever they stand in it."""
+    url = postgres_url(address)
+    assert "SECRET" not in shown(url)
+    assert "SECRET" not in open_postgres(url, "stoat_jobs").name
+    assert "name" in shown(url)
 
 
 def write_much(database: Database) -> None:

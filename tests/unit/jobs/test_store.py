@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -310,6 +312,30 @@ class TestWorkers:
         assert again.started_at == worker.started_at < again.seen_at
         store.dismiss("w")
         assert store.live_workers() == ()
+
+    def test_no_worker_is_silent_while_another_process_keeps_the_file_locked(
+        self, store: JobStore, clock: Clock
+    ) -> None:
+        """It cannot say that it is alive, and is not to be killed for that."""
+        store.heartbeat("w")
+        clock.advance(LEASE_SECONDS + 1)
+        with closing(sqlite3.connect(store.database.name, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert not store.is_silent(os.getpid())
+            other.execute("ROLLBACK")
+        assert store.is_silent(os.getpid())
+
+    def test_a_stopped_process_is_silent_even_while_it_keeps_the_file_locked(
+        self, store: JobStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may have been stopped in the midst of a transaction."""
+        monkeypatch.setattr("stoat_ferret.jobs.store.workforce.is_stopped", lambda _pid: True)
+        store.heartbeat("w")
+        assert not store.is_silent(os.getpid())
+        clock.advance(LEASE_SECONDS + 1)
+        with closing(sqlite3.connect(store.database.name, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert store.is_silent(os.getpid())
 
     def test_an_unknown_process_is_not_silent(self, store: JobStore) -> None:
         """It may just be starting."""

@@ -6,7 +6,14 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from stoat_ferret.api.dependencies import JobsDep, LibraryDep, SettingsDep, not_modified, refuse_unknown_parameters
+from stoat_ferret.api.dependencies import (
+    JobsDep,
+    LibraryDep,
+    RuntimeDep,
+    SettingsDep,
+    not_modified,
+    refuse_unknown_parameters,
+)
 from stoat_ferret.api.problems import responses
 from stoat_ferret.api.schemas.job import JobSubmitResponse
 from stoat_ferret.api.schemas.library import LibraryListResponse, LibraryPatch, LibraryResponse
@@ -44,8 +51,8 @@ def get_library(request: Request, response: Response, library_id: LibraryIdPath,
         }
     },
 )
-def patch_library(
-    library_id: LibraryIdPath, body: LibraryPatch, response: Response, library: LibraryDep
+async def patch_library(
+    library_id: LibraryIdPath, body: LibraryPatch, response: Response, library: LibraryDep, runtime: RuntimeDep
 ) -> LibraryResponse:
     """Merge what is given into the library, and give it as it then is.
 
@@ -54,7 +61,9 @@ def patch_library(
     given = body.model_dump(exclude_unset=True)
     if given.get("schedule") is not None:
         cron.check(given["schedule"])
-    shown = LibraryResponse.of(library.update_library(library_id, **given))
+    shown = LibraryResponse.of(await to_thread.run_sync(lambda: library.update_library(library_id, **given)))
+    if "schedule" in given:
+        await runtime.scheduler().align()  # the workers look twice a minute; a line may be due before that
     response.headers["ETag"] = f'"{_etag(shown)}"'
     return shown
 

@@ -4,9 +4,10 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from stoat_ferret.db.job_tables import workers
 from stoat_ferret.db.reserve import with_last_reserve
+from stoat_ferret.errors import StorageBusyError
 from stoat_ferret.jobs.fence import stored_nothing
 from stoat_ferret.jobs.model import WorkerProfile, WorkerRecord
-from stoat_ferret.jobs.processes import ProcessId, host_name, is_gone, ran_before, this_host, this_process
+from stoat_ferret.jobs.processes import ProcessId, host_name, is_gone, is_stopped, ran_before, this_host, this_process
 from stoat_ferret.jobs.store.records import Records, left_behind
 from stoat_ferret.jobs.transitions import Row, handed_back, struck
 
@@ -64,11 +65,24 @@ class Workforce(Records):
             )
 
     def is_silent(self, pid: int) -> bool:
-        """Tell whether a worker process of this machine lets its leases lapse: it is stopped or hangs."""
+        """Tell whether a worker process of this machine lets its leases lapse: it is stopped or hangs.
+
+        While somebody else keeps the database locked, no worker can renew anything, and none is silent.
+        """
+        return self._not_heard_of(pid) and (is_stopped(pid) or (self._can_write() and self._not_heard_of(pid)))
+
+    def _not_heard_of(self, pid: int) -> bool:
         query = select(func.max(workers.c.seen_at)).where(_is_process(this_host(), pid))
         with self.database.read() as connection:
             seen_at = connection.execute(query).scalar_one()
             return seen_at is not None and seen_at <= self._now(connection) - self._lease_us
+
+    def _can_write(self) -> bool:
+        try:
+            with self._write(durable=False):
+                return True
+        except StorageBusyError:
+            return False
 
     @with_last_reserve
     def recover(self) -> int:
