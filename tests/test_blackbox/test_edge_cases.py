@@ -214,6 +214,6 @@ def test_a_very_deep_tree_is_scanned_to_its_end_or_says_where_it_stopped(program
     assert job["status"] == "complete"
     assert job["result"]["new"] == 1
     [row] = program.ledger(job["job_id"], outcome="skipped")
-    assert row["code"] == "FOLDER_ERROR"
-    assert "too long" in row["reason"]
+    assert row["code"] == "PATH_TOO_LONG"
+    assert "longer than" in row["reason"]
     shutil.rmtree(films)

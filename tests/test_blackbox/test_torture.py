@@ -24,7 +24,7 @@ def check(figures: Figures) -> None:
 def test_thirty_kills_lose_no_job_and_leave_the_catalogue_of_an_undisturbed_scan(tmp_path: Path) -> None:
     """Server, worker, both and probe processes die at random instants, while a client asks and files change."""
     with open_engine("sqlite") as engine:
-        figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, kills_a_checkpoint=30)
+        figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, kills_a_checkpoint=15)
     check(figures)
     assert figures.disturbances.total() >= 30
     assert figures.slowest_end <= 60
@@ -36,7 +36,7 @@ def test_thirty_kills_lose_no_job_and_leave_the_catalogue_of_an_undisturbed_scan
 def test_thirty_kills_with_two_workers_on_postgres_lose_nothing_either(tmp_path: Path) -> None:
     """The same with `stoat worker` beside the server, both of them targets."""
     with open_engine("postgres") as engine:
-        figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, workers=2, kills_a_checkpoint=30)
+        figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, workers=2, kills_a_checkpoint=15)
     check(figures)
     assert figures.slowest_end <= 60
 

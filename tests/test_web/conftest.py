@@ -38,9 +38,9 @@ def fill(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium of this machine."""
+    """A Chromium of this machine. Not for the whole session: its driver keeps an event loop running in this thread."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("there is no chromium here; install Debian's package chromium")
