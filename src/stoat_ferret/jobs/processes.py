@@ -7,6 +7,7 @@ two: the id of its present run, and the number of the namespace that gives the p
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,3 +87,11 @@ def is_stopped(pid: int) -> bool:
         return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     except psutil.NoSuchProcess:
         return False
+
+
+def age_seconds(pid: int) -> float:
+    """Give how long a process of this machine has run; 0.0 where there is none."""
+    try:
+        return max(0.0, time.time() - psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0

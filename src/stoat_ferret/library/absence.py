@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, literal, select, update
 
 from stoat_ferret.db.tables import folders, gone, rejects, videos
+from stoat_ferret.db.tables import ledger as ledger_rows
 from stoat_ferret.db.upsert import insert
 from stoat_ferret.library import changes, ledger
 from stoat_ferret.library.models import KnownFile, LedgerRow, Outcome
@@ -45,6 +46,16 @@ def clear(connection: Connection, job_id: str, library_id: str | None = None) ->
 def count(connection: Connection, job_id: str, library_id: str | None = None) -> int:
     """Count what was taken as gone by this job, of one library or of all, and is not marked missing yet."""
     query = select(func.count()).select_from(gone).where(*_of(job_id, library_id))
+    return connection.execute(query).scalar_one()
+
+
+def count_brought(connection: Connection, job_id: str, library_id: str) -> int:
+    """Count those of them that the job itself, in an attempt that was cut off, had added or restored."""
+    brought = select(ledger_rows.c.video_id).where(
+        ledger_rows.c.job_id == job_id, ledger_rows.c.outcome.in_((Outcome.NEW, Outcome.RESTORED))
+    )
+    pks = select(videos.c.pk).where(videos.c.id.in_(brought))
+    query = select(func.count()).select_from(gone).where(*_of(job_id, library_id), gone.c.video_pk.in_(pks))
     return connection.execute(query).scalar_one()
 
 

@@ -32,9 +32,11 @@ def conclude(
     ensure_online(library, options, job, repository, rules, present=repository.count_present(library.id))
     with job.transaction() as connection:
         gone = absence.count(connection, job.job_id, library.id)
+        brought = absence.count_brought(connection, job.job_id, library.id)
     if not options.accept_loss:
         _guard_emptied(surveyed, library, options, job, repository, gone)
-        _guard_loss(surveyed, library, options, job, repository, gone)
+        # What this scan had itself found, before it was cut off, is no loss of what was there before it.
+        _guard_loss(surveyed, library, options, job, repository, gone - brought)
     settled_files, marked = 0, -1
     while marked:
         job.raise_if_cancelled()

@@ -19,7 +19,7 @@ from stoat_ferret.db.tables import catalogue, job_claims
 from stoat_ferret.errors import JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobRequest, JobStatus
 from stoat_ferret.jobs.processes import ProcessId, host_name, is_gone, ran_before, this_host, this_process
-from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.jobs.store import JobStore, workforce
 from stoat_ferret.jobs.store.records import now_us
 from stoat_ferret.jobs.store.runs import SUSPECT_SECONDS
 from stoat_ferret.jobs.store.workforce import STALE_WORKER_SECONDS
@@ -337,9 +337,13 @@ class TestWorkers:
             other.execute("BEGIN IMMEDIATE")
             assert store.is_silent(os.getpid())
 
-    def test_an_unknown_process_is_not_silent(self, store: JobStore) -> None:
-        """It may just be starting."""
+    def test_an_unknown_process_is_not_silent(self, store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It may just be starting; unless that takes far too long."""
         assert not store.is_silent(NO_PID)
+        monkeypatch.setattr(workforce, "BEGIN_SECONDS", 1_000_000_000.0)
+        assert not store.is_silent(os.getpid())
+        monkeypatch.setattr(workforce, "BEGIN_SECONDS", 0.0)
+        assert store.is_silent(os.getpid())
 
 
 class TestRecords:

@@ -7,10 +7,21 @@ from stoat_ferret.db.reserve import with_last_reserve
 from stoat_ferret.errors import StorageBusyError
 from stoat_ferret.jobs.fence import stored_nothing
 from stoat_ferret.jobs.model import WorkerProfile, WorkerRecord
-from stoat_ferret.jobs.processes import ProcessId, host_name, is_gone, is_stopped, ran_before, this_host, this_process
+from stoat_ferret.jobs.processes import (
+    ProcessId,
+    age_seconds,
+    host_name,
+    is_gone,
+    is_stopped,
+    ran_before,
+    this_host,
+    this_process,
+)
 from stoat_ferret.jobs.store.records import Records, left_behind
 from stoat_ferret.jobs.transitions import Row, handed_back, struck
 
+BEGIN_SECONDS = 60.0
+"""What a worker process gets until it is first heard of."""
 STALE_WORKER_SECONDS = 86_400
 """A worker of another machine that was not heard of for so long is forgotten."""
 
@@ -75,7 +86,9 @@ class Workforce(Records):
         query = select(func.max(workers.c.seen_at)).where(_is_process(this_host(), pid))
         with self.database.read() as connection:
             seen_at = connection.execute(query).scalar_one()
-            return seen_at is not None and seen_at <= self._now(connection) - self._lease_us
+            if seen_at is None:
+                return age_seconds(pid) > BEGIN_SECONDS
+            return bool(seen_at <= self._now(connection) - self._lease_us)
 
     def _can_write(self) -> bool:
         try:
