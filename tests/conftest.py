@@ -22,6 +22,16 @@ hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
 
 
+@pytest.fixture(autouse=True)
+def logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep commands that run in this process from setting up its logging.
+
+    They would point it at the stream a test captures; modules keep their loggers, and that stream is closed by the
+    time another test has something to log.
+    """
+    monkeypatch.setattr("stoat_ferret.log.configure_logging", lambda _settings: None)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings whose data lie in the test's own folder."""

@@ -27,7 +27,6 @@ def empty_data(tmp_path: Path) -> Path:
 @pytest.fixture(name="run")
 def run_here(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command on that library in this process; gives status, output and what was told."""
-    monkeypatch.setattr("stoat_ferret.log.configure_logging", lambda _settings: None)
     for name in [name for name in os.environ if name.startswith("STOAT_")]:
         monkeypatch.delenv(name)
 

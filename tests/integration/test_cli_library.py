@@ -40,9 +40,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
 
 
 @pytest.fixture
-def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def run(data: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run a command on that library in this process; gives status, output and what was told."""
-    monkeypatch.setattr("stoat_ferret.log.configure_logging", lambda _settings: None)
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         capsys.readouterr()
