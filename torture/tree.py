@@ -31,9 +31,7 @@ class LivingTree:
         (root / "notes.txt").write_text("not a video's name")
         for path in self.files():
             self._age(path)
-        # Nothing goes before a whole scan has come to its end: a first scan that is cut off takes what it has itself
-        # stored, and what has gone since, for a mass loss.
-        self._known: set[Path] = set()
+        self._known = set(self.files())
         self._lost: set[Path] = set()
 
     def folders(self) -> list[Path]:

@@ -30,8 +30,6 @@ TARGET_WEIGHTS = (1, 5)
 SHORTEST_DELAY, LONGEST_DELAY = 0.01, 1.0
 SCANS_A_CHECKPOINT = 5
 MOST_DEATHS_A_SCAN = 12
-WORKER_GROWN_SECONDS = 5.0
-"""A worker that is stopped before it has first said that it is alive is not found out yet, so that is left out."""
 GIVEN_UP = "WORKER_DIED"
 ENVIRONMENT = {
     "STOAT_LEASE_SECONDS": "2",
@@ -86,11 +84,6 @@ class Deaths:
         for victim in self._stage.fleet.victims(target):
             with suppress(psutil.Error, ProcessLookupError):
                 number = DEATHS[kind]
-                if (target, kind) == (
-                    "worker",
-                    "stopped",
-                ) and time.time() - victim.create_time() < WORKER_GROWN_SECONDS:
-                    continue
                 if number is not None:
                     victim.send_signal(number)
                 else:

@@ -15,8 +15,6 @@ from typing import Any
 import httpx2
 import psutil
 
-from stoat_ferret import runtime
-
 START_SECONDS = 60
 TERMINAL = {"complete", "failed", "timeout", "cancelled"}
 
@@ -24,11 +22,6 @@ WITHOUT_ROOT_PRIVILEGE = (
     ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 )
 """Put before a command, makes root meet file permissions like anyone else."""
-
-NOT_ON_POSTGRES = (
-    None if "database_url" in Path(runtime.__file__).read_text() else "the program cannot be pointed at Postgres yet"
-)
-"""Why the whole program is not tried on Postgres; None where it can be."""
 
 
 class Calls:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_blackbox.program import NOT_ON_POSTGRES
 from torture import kills, storage_faults, strace, worker_deaths
 from torture.engines import open_engine
 from torture.reckoning import Figures
@@ -32,7 +31,6 @@ def test_thirty_kills_lose_no_job_and_leave_the_catalogue_of_an_undisturbed_scan
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.skipif(NOT_ON_POSTGRES is not None, reason=str(NOT_ON_POSTGRES))
 def test_thirty_kills_with_two_workers_on_postgres_lose_nothing_either(tmp_path: Path) -> None:
     """The same with `stoat worker` beside the server, both of them targets."""
     with open_engine("postgres") as engine:

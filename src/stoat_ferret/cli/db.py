@@ -1,7 +1,5 @@
 """`stoat db`: copies a library to another database."""
 
-import sys
-import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +9,12 @@ import typer
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.options import AsJson, help_text
-from stoat_ferret.cli.output import FIRST_LINE_SECONDS, LINE_SECONDS, Column
+from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import quiet_settings
 from stoat_ferret.cli.text import count
 
 if TYPE_CHECKING:
-    from stoat_ferret.moving import CopiedTable, Report
+    from stoat_ferret.moving import CopiedTable
 
 HELP = "Move a library between a data directory and a Postgres database."
 COPY_HELP = help_text(
@@ -56,7 +54,7 @@ def copy(
 
     settings = quiet_settings(None)
     with ExitStack() as shown:
-        report = _report(shown, silent=as_json)
+        report = output.phase_report(shown, silent=as_json)
         tables = copy_library(source, destination, lease_seconds=settings.lease_seconds, report=report)
     if as_json:
         output.write_json({"tables": [asdict(table) for table in tables]})
@@ -69,36 +67,3 @@ def _print(tables: "list[CopiedTable]") -> None:
     columns = [Column("Database"), Column("Table"), Column("Rows", right=True), Column("Checksum")]
     output.write_table(columns, [(table.database, table.name, str(table.rows), table.checksum) for table in tables])
     output.say(f"Copied and read back: {count(sum(table.rows for table in tables), 'row')}.")
-
-
-def _report(shown: ExitStack, *, silent: bool) -> "Report":
-    """Give what shows how far it is: a bar in a terminal, a line now and then elsewhere, or nothing."""
-    if silent:
-        return lambda _phase, _done, _total: None
-    return _bar(shown) if sys.stderr.isatty() else _Lines().show
-
-
-def _bar(shown: ExitStack) -> "Report":
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        console=output.console(sys.stderr),
-        transient=True,
-    )
-    task = shown.enter_context(bar).add_task("", total=None)
-    return lambda phase, done, total: bar.update(task, description=phase, completed=done, total=total)
-
-
-class _Lines:
-    """Writes a line every few seconds, once it is plain that it takes long."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + FIRST_LINE_SECONDS
-
-    def show(self, phase: str, done: int, total: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINE_SECONDS
-            output.say(f"{phase}: {done * 100 // max(total, 1)} %")

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
@@ -223,6 +223,44 @@ class BarProgress:
 
     def _current_line(self) -> str:
         return shorten(self._current, max(10, self._console.width - 1))
+
+
+PhaseReport = Callable[[str, int, int], None]
+"""Takes the name of a phase, how much of it is done, and how much there is."""
+
+
+def phase_report(shown: ExitStack, *, silent: bool) -> PhaseReport:
+    """Give what shows how far work is that is no job: a bar until `shown` ends, a line now and then, or nothing."""
+    if silent:
+        return lambda _phase, _done, _total: None
+    return _phase_bar(shown) if sys.stderr.isatty() else PhaseLines().show
+
+
+class PhaseLines:
+    """Writes a line every few seconds, once it is plain that it takes long."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + FIRST_LINE_SECONDS
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        """Write a line, if one is due."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINE_SECONDS
+            say(f"{phase}: {done * 100 // max(total, 1)} %")
+
+
+def _phase_bar(shown: ExitStack) -> PhaseReport:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        console=console(sys.stderr),
+        transient=True,
+    )
+    task = shown.enter_context(bar).add_task("", total=None)
+    return lambda phase, done, total: bar.update(task, description=phase, completed=done, total=total)
 
 
 def _make_bar(screen: "Console", current_line: Callable[[], str]) -> "Progress":

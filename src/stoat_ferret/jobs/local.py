@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -66,9 +67,9 @@ class ThreadedJobQueue(StoredJobQueue):
                 self._watcher = threading.Thread(target=self._watch_others, name="jobs-watch", daemon=True)
                 self._watcher.start()
 
+    @abstractmethod
     def _watch_others(self) -> None:
         """Notify of changes that other processes make, until closed; runs in a thread of its own."""
-        raise NotImplementedError
 
 
 class LocalJobQueue(ThreadedJobQueue):

@@ -79,11 +79,6 @@ class Wakeup:
             self._condition.wait_for(lambda: self._waiters or self._closed)
             return not self._closed
 
-    @property
-    def closed(self) -> bool:
-        """True once nobody is to wait any more."""
-        return self._closed
-
     def close(self) -> None:
         """Wake everyone, threads included, for the last time."""
         with self._condition:

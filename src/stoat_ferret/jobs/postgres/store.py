@@ -21,7 +21,7 @@ SILENT_WORKER_SECONDS = 3600.0
 
 tokens = table("procrastinate_jobs", column("id"), column("queueing_lock"), column("scheduled_at"))
 engine_workers = table("procrastinate_workers", column("id"), column("last_heartbeat"))
-TODO: ColumnElement[bool] = literal_column("procrastinate_jobs.status = 'todo'")
+WAITING: ColumnElement[bool] = literal_column("procrastinate_jobs.status = 'todo'")
 DOING: ColumnElement[bool] = literal_column("procrastinate_jobs.status = 'doing'")
 
 
@@ -30,8 +30,8 @@ def _of_job() -> ColumnElement[bool]:
     return tokens.c.queueing_lock.collate("C") == jobs.c.id
 
 
-WAITS = exists().where(_of_job(), TODO)
-IS_DUE = exists().where(_of_job(), TODO, or_(tokens.c.scheduled_at.is_(None), tokens.c.scheduled_at <= func.now()))
+WAITS = exists().where(_of_job(), WAITING)
+IS_DUE = exists().where(_of_job(), WAITING, or_(tokens.c.scheduled_at.is_(None), tokens.c.scheduled_at <= func.now()))
 READY_QUEUES = select(jobs.c.type, jobs.c.place, jobs.c.exclusive_key).where(READY).distinct()
 READY_QUEUES_IN_REACH = READY_QUEUES.where(IN_REACH)
 READY_UNOFFERED = select(jobs).where(READY, ~IS_DUE).order_by(jobs.c.id).limit(TRIES)
@@ -42,7 +42,7 @@ ORPHANS = (
     .select_from(tokens.outerjoin(jobs, _of_job()))
     .where(
         or_(
-            and_(TODO, or_(jobs.c.id.is_(None), ~is_(JobStatus.PENDING))),
+            and_(WAITING, or_(jobs.c.id.is_(None), ~is_(JobStatus.PENDING))),
             and_(DOING, jobs.c.engine_id.is_distinct_from(tokens.c.id)),
         )
     )
