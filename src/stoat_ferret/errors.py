@@ -62,6 +62,11 @@ class StoatError(Exception):
         super().__init__(self.message)
 
 
+def plain_message(message: str) -> str:
+    """Give what a validator of ours has said, without the words that pydantic puts before it."""
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
 class ConfigurationError(StoatError):
     """A setting cannot be used."""
 

@@ -8,7 +8,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from stoat_ferret.errors import ConfigurationError
+from stoat_ferret.errors import ConfigurationError, plain_message
 
 DEFAULT_VIDEO_EXTENSIONS = tuple(
     "264 265 266 3g2 3gp amv asf av1 avc avi bik divx dv f4v flc fli flv gxf h264 h265 hevc ivf m1v m2t m2ts m2v m4s "
@@ -60,7 +60,9 @@ class Settings(BaseSettings):
         "for the others, as PATH=HERE; empty: every folder, under the same path.",
     )
     job_limits: Annotated[dict[str, int], SplitOnSeparator] = Field(
-        {}, description="How many jobs of a type may run at once, over all workers, as in scan=1,probe=8."
+        {},
+        description="How many jobs of a type may run at once, over all workers, as in scan=1,probe=8. A scan that "
+        "waits for its parts takes no worker's slot and does not count.",
     )
     job_timeouts: Annotated[dict[str, float], SplitOnSeparator] = Field(
         {}, description="How many seconds a job of a type may take, as in scan=7200; without: as long as it needs."
@@ -158,7 +160,7 @@ def load_settings(**overrides: Any) -> Settings:
         lines = []
         for problem in error.errors():
             name = "STOAT_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
-            lines.append(f"{name}={problem.get('input')!r}: {problem['msg']}")
+            lines.append(f"{name}={problem.get('input')!r}: {plain_message(problem['msg'])}")
         raise ConfigurationError("; ".join(lines)) from error
 
 

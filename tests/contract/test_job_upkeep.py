@@ -282,7 +282,7 @@ class TestNumbers:
         assert (await queue.statistics()).counters == {"files": 7.0, "bytes": 1.5}
 
     async def test_jobs_are_counted_by_type_and_status(self, queue: AsyncJobQueue, stage: Stage) -> None:
-        """And how long the first that could run has waited is known."""
+        """And how long the first that is due has waited is known, also of one that another one holds back."""
         await ended(queue)
         first = await submit(queue, "b")
         stage.clock.advance(5)
@@ -291,6 +291,10 @@ class TestNumbers:
         numbers = await queue.statistics()
         assert numbers.jobs == {("scan", "complete"): 1, ("scan", "pending"): 3}
         assert numbers.oldest_ready_at == {"scan": first.created_at}
+        await submit(queue, "e", exclusive_key="k", priority=1)
+        await claim(queue)
+        held = await queue.submit(JobRequest(type="other", payload={}, exclusive_key="k"))
+        assert (await queue.statistics()).oldest_ready_at["other"] == held.job.created_at
 
     async def test_a_takeover_is_counted(self, queue: AsyncJobQueue, stage: Stage) -> None:
         """It says that a worker died or hung."""

@@ -69,7 +69,8 @@ class Numbers(Collector):
     def _oldest(self) -> Metric:
         family = GaugeMetricFamily(
             "stoat_queue_oldest_age_seconds",
-            "Since when the first job of a type that could run has waited; 0 where none waits.",
+            "How long the first job of a type that is due has waited, also where a limit or another job holds it back; "
+            "0 where none waits.",
             labels=["type"],
         )
         for job_type in sorted({name for name, _ in self.queue.jobs}):

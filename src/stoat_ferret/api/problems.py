@@ -109,7 +109,7 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
         [
             {
                 "field": _sendable(".".join(str(part) for part in problem["loc"])),
-                "message": _sendable(problem["msg"]),
+                "message": _sendable(errors.plain_message(problem["msg"])),
                 "value": _shown(problem.get("input")),
             }
             for problem in error.errors()

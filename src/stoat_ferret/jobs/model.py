@@ -187,7 +187,8 @@ class Statistics:
     jobs: dict[tuple[str, str], int]
     """By type and status."""
     oldest_ready_at: dict[str, int]
-    """By type: since when the first job that could run has waited, in microseconds since 1970 UTC."""
+    """By type: since when the first pending job that is due has waited, also where a limit or a job with the same
+    exclusive key holds it back; in microseconds since 1970 UTC."""
     counters: dict[str, float]
     """Numbers that only grow, by name."""
 
