@@ -57,6 +57,15 @@ async def ended(queue: AsyncJobQueue, outcome: JobOutcome = COMPLETE, name: str 
     return await queue.finish(await claim(queue), outcome)
 
 
+async def anew(job: Job) -> JobRequest:
+    """Ask for what a job was asked for."""
+    return JobRequest(type=job.type, payload=job.payload)
+
+
+async def never(_job: Job) -> JobRequest:
+    raise AssertionError
+
+
 def key(fingerprint: str = "f", name: str = "k", scope: str = "s") -> OnceKey:
     return OnceKey(scope=scope, key=name, fingerprint=fingerprint)
 
@@ -106,12 +115,17 @@ class TestOnceKeys:
 
 class TestRetrying:
     async def test_what_failed_is_done_again(self, queue: AsyncJobQueue) -> None:
-        """By a new job for the same, which says so; the old one stays."""
+        """By a new job, as it would be asked for now, which names the old one; that one stays."""
         old = await ended(queue, FAILED, priority=3, place="/p", timeout_seconds=9.0)
-        new = (await queue.retry(old.id)).job
+
+        async def otherwise(job: Job) -> JobRequest:
+            assert job == old
+            return ask(priority=5, place="/q", timeout_seconds=1.0)
+
+        new = (await queue.retry(old.id, otherwise)).job
         assert new.id != old.id
-        assert (new.retry_of, new.payload, new.priority, new.place) == (old.id, old.payload, 3, "/p")
-        assert (new.timeout_seconds, new.status, new.attempt) == (9.0, JobStatus.PENDING, 0)
+        assert (new.retry_of, new.payload, new.priority, new.place) == (old.id, old.payload, 5, "/q")
+        assert (new.timeout_seconds, new.status, new.attempt) == (1.0, JobStatus.PENDING, 0)
         assert await queue.get(old.id) == old
 
     async def test_an_equal_pending_job_is_joined(self, queue: AsyncJobQueue) -> None:
@@ -120,15 +134,15 @@ class TestRetrying:
         await queue.release(await claim(queue))
         old = await queue.finish(await claim(queue), FAILED)
         waiting = await submit(queue)
-        submission = await queue.retry(old.id)
+        submission = await queue.retry(old.id, anew)
         assert (submission.joined, submission.job.id) == (True, waiting.id)
 
     async def test_the_same_retry_is_done_once(self, queue: AsyncJobQueue) -> None:
         """Under a key."""
         old = await ended(queue, FAILED)
-        first = await queue.retry(old.id, key())
+        first = await queue.retry(old.id, anew, key())
         await queue.finish(await claim(queue), FAILED)
-        again = await queue.retry(old.id, key())
+        again = await queue.retry(old.id, anew, key())
         assert (again.job.id, again.replayed) == (first.job.id, True)
 
     async def test_what_is_not_over_or_was_done_is_not_retried(self, queue: AsyncJobQueue) -> None:
@@ -140,9 +154,9 @@ class TestRetrying:
         complete = await ended(queue)
         for job in (pending, complete, part):
             with pytest.raises(JobNotRetryableError, match=job.id):
-                await queue.retry(job.id)
+                await queue.retry(job.id, never)
         with pytest.raises(JobNotFoundError):
-            await queue.retry("unknown")
+            await queue.retry("unknown", never)
 
 
 class TestFollowing:

@@ -55,7 +55,7 @@ def add_job(data: Path, outcome: JobOutcome | None = None, **fields: Any) -> Job
     """Put a job on the queue, and end it where an outcome is given."""
 
     async def work(runtime: Runtime) -> Job:
-        request = JobRequest(type="scan", payload={"path": "/videos"}, **fields)
+        request = JobRequest(**{"type": "scan", "payload": {"path": "/videos"}, **fields})
         job = (await runtime.queue.submit(request)).job
         if outcome is None:
             return job

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from stoat_ferret.api.services.scan import scan_request
 from stoat_ferret.jobs.model import Claim, JobOutcome, JobStatus, Progress
 from stoat_ferret.library.retention import jobs_with_remains
 from stoat_ferret.runtime import Runtime
+from stoat_ferret.scan.scope import ScanOptions
 from tests.integration.cli_data import COMPLETE, FAILED, Run, add_job, do, empty_data, open_data, rows, run_here  # noqa: F401
 from tests.integration.cli_program import command, ctrl_c, ended, environment, start
 from tests.media_files import place_clip
@@ -26,9 +28,11 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_job_is_done_again(run: Run, data: Path) -> None:
+def test_a_job_is_done_again(run: Run, data: Path, films: Path) -> None:
     """The new job's id is printed; an equal one that waits is told; a completed one is refused."""
-    failed = add_job(data, FAILED)
+    with open_data(data) as runtime:
+        request = scan_request(ScanOptions(path=os.fsencode(films)), runtime.repository)
+    failed = add_job(data, FAILED, payload=request.payload)
     status, out, told = run("jobs", "retry", failed.id)
     assert status == 0
     assert "nobody runs jobs now" in told

@@ -1,6 +1,7 @@
 """`stoat jobs`: lists jobs, shows one, cancels, retries and deletes one."""
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import canonical_job_id, opened, quiet_settings
 from stoat_ferret.cli.text import clean_path, moment
-from stoat_ferret.jobs.model import Job, JobPage, JobStatus
+from stoat_ferret.jobs.model import Job, JobPage, JobStatus, Submission
 from stoat_ferret.library.models import LedgerRow, Outcome
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ CANCEL_HELP = help_text(
 
 RETRY_HELP = help_text(
     "Do again what a job did not complete.",
-    "Of one that failed, timed out or was cancelled. Prints the id of the new job, or of an equal one that waits "
-    "already; a worker does it, as `stoat serve` has one.",
+    "Of one that failed, timed out or was cancelled, under the settings of now. Prints the id of the new job, or of an "
+    "equal one that waits already; a worker does it, as `stoat serve` has one.",
     examples="stoat jobs retry 01934f5e-7b1c-7cc2-a1c4-6f0b8d0d9f11\nstoat jobs watch $(stoat jobs retry JOB_ID)",
     related="stoat jobs watch, stoat jobs list",
 )
@@ -163,7 +164,7 @@ def retry_job(
 ) -> ExitStatus:
     """Retry a job."""
     with opened(quiet_settings(data_dir, database_url)) as runtime:
-        submission = asyncio.run(runtime.queue.retry(canonical_job_id(job_id)))
+        submission = asyncio.run(_retry(runtime, canonical_job_id(job_id)))
         idle = not asyncio.run(runtime.queue.live_workers())
     if as_json:
         _print_json(submission.job)
@@ -174,6 +175,13 @@ def retry_job(
         if idle:
             output.say("The job waits: nobody runs jobs now. `stoat serve` and `stoat worker` do.")
     return ExitStatus.OK
+
+
+async def _retry(runtime: "Runtime", job_id: str) -> Submission:
+    from stoat_ferret.api.services.again import request_anew
+
+    anew = partial(request_anew, settings=runtime.settings, repository=runtime.repository)
+    return await runtime.queue.retry(job_id, anew)
 
 
 def delete_job(

@@ -66,12 +66,5 @@ class InMemoryJobQueue(StoredJobQueue):
             await self.run_pending()
         return submission
 
-    async def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
-        """Do again what a job did not complete."""
-        submission = await super().retry(job_id, once)
-        if self._run_on_submit:
-            await self.run_pending()
-        return submission
-
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return function(*args, **kwargs)

@@ -4,7 +4,7 @@ A client submits, reads, waits and cancels. A worker claims, renews, reports and
 claim, and is refused with `FencedError` once another worker has taken the job over.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from stoat_ferret.jobs.memory import InMemoryJobQueue
@@ -103,8 +103,15 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
-    async def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
-        """Do again what a job did not complete: a new job, or an equal one that is pending already.
+    async def retry(
+        self, job_id: str, anew: Callable[[Job], Awaitable[JobRequest]], once: OnceKey | None = None
+    ) -> Submission:
+        """Do again what a job did not complete: a new job that names it, or an equal one that is pending already.
+
+        Args:
+            job_id: the job that was not completed.
+            anew: gives the request for the same, as it would be made now; not called where the job is refused.
+            once: as in `submit`.
 
         Raises:
             JobNotFoundError: there is none with this id.

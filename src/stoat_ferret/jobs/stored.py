@@ -2,10 +2,12 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from stoat_ferret.errors import JobNotRetryableError
 from stoat_ferret.jobs.model import (
     ANYTHING,
     Claim,
@@ -28,6 +30,7 @@ from stoat_ferret.jobs.wakeup import Wakeup
 
 CLOCK_SECONDS = 1.0
 """How often work is looked for that only time brings: a lease that ends, a job that is due."""
+RETRYABLE = (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -123,9 +126,13 @@ class StoredJobQueue(ABC):
         """Ask for a job's end."""
         return await self._changing(self.store.cancel, job_id)
 
-    async def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
+    async def retry(
+        self, job_id: str, anew: Callable[[Job], Awaitable[JobRequest]], once: OnceKey | None = None
+    ) -> Submission:
         """Do again what a job did not complete."""
-        return await self._changing(self.store.retry, job_id, once)
+        job = await self.get(job_id)
+        _check_retryable(job)  # it stays so: a job that has ended does not change
+        return await self.submit(replace(await anew(job), retry_of=job.id), once)
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended."""
@@ -213,3 +220,12 @@ class StoredJobQueue(ABC):
     async def statistics(self) -> Statistics:
         """Give the queue in numbers."""
         return await self._call(self.store.statistics)
+
+
+def _check_retryable(job: Job) -> None:
+    if job.parent_id is not None:
+        msg = f"The job {job.id} is a part of the job {job.parent_id}. Retry that one."
+        raise JobNotRetryableError(msg)
+    if job.status not in RETRYABLE:
+        msg = f"The job {job.id} is {job.status.value}. Only a job that failed, timed out or was cancelled is retried."
+        raise JobNotRetryableError(msg)

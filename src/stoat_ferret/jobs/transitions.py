@@ -46,21 +46,6 @@ def new_row(request: JobRequest, *, job_id: str, now: int) -> Changes:
     }
 
 
-def request_again(row: Row) -> JobRequest:
-    """Ask for the same as a job that has ended."""
-    key = row["key"].removesuffix(own_suffix(row["id"]))
-    return JobRequest(
-        type=row["type"],
-        payload=row["payload"],
-        key=key,
-        exclusive_key=row["exclusive_key"],
-        priority=row["priority"],
-        timeout_seconds=row["timeout_seconds"],
-        retry_of=row["id"],
-        place=row["place"],
-    )
-
-
 def own_suffix(job_id: str) -> str:
     """Give what makes a key a job's own."""
     return f"#{job_id}"

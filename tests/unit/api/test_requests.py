@@ -2,17 +2,21 @@
 
 import asyncio
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stoat_ferret import paths
+from stoat_ferret.api.services.again import request_anew
 from stoat_ferret.api.services.maintenance import maintenance_request
 from stoat_ferret.api.services.parts import QueueDistributor
 from stoat_ferret.api.services.requests import ASKED_FOR, BY_ITSELF, UPKEEP, with_settings
-from stoat_ferret.api.services.scan import prepare_scan
+from stoat_ferret.api.services.scan import prepare_scan, scan_request
+from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.jobs.context import JobContext
-from stoat_ferret.jobs.model import Job, JobRequest, JobStatus
+from stoat_ferret.jobs.model import Job, JobOutcome, JobRequest, JobStatus
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.runtime import Runtime, open_runtime
 from stoat_ferret.scan.scope import ScanOptions
@@ -40,18 +44,73 @@ async def _submit_scan(runtime: Runtime, path: Path) -> Job:
 
 
 def test_a_scan_that_was_asked_for_carries_both(tmp_path: Path) -> None:
-    """Through the runtime, into the record, and into the job that does it again."""
+    """Through the runtime, into the record."""
     put(tmp_path / "v" / "a.mp4")
     runtime = open_runtime(make_settings(tmp_path / "data", job_timeouts={"scan": 60.0}))
 
     async def submit_cancel_and_retry() -> list[Job]:
         job = await _submit_scan(runtime, tmp_path / "v")
         await runtime.queue.cancel(job.id)
-        return [job, (await runtime.queue.retry(job.id)).job]
+        return [job, await _again(runtime, job)]
 
     try:
         for job in asyncio.run(submit_cancel_and_retry()):
             assert (job.priority, job.timeout_seconds) == (ASKED_FOR, 60.0)
+    finally:
+        runtime.close()
+
+
+async def _again(runtime: Runtime, job: Job) -> Job:
+    anew = partial(request_anew, settings=runtime.settings, repository=runtime.repository)
+    return (await runtime.queue.retry(job.id, anew)).job
+
+
+def test_what_is_done_again_is_asked_for_under_the_settings_of_now(tmp_path: Path) -> None:
+    """By a person, and of the libraries of now: a scheduled scan that timed out need not do so again."""
+    put(tmp_path / "v" / "w" / "a.mp4")
+    folder = os.fsencode(tmp_path / "v" / "w")
+    runtime = open_runtime(make_settings(tmp_path / "data"))
+    repository, queue = runtime.repository, runtime.queue
+
+    async def scenario() -> None:
+        request = replace(scan_request(ScanOptions(path=folder), repository), timeout_seconds=5.0)
+        scheduled = (await queue.submit(request)).job
+        claim = await queue.claim("worker")
+        assert claim is not None
+        await queue.finish(claim, JobOutcome(status=JobStatus.TIMEOUT))
+        with repository.database.write() as connection:
+            above = repository.add_library(connection, os.fsencode(tmp_path / "v"), 0.5)
+        again = await _again(runtime, scheduled)
+        assert (again.payload, again.retry_of) == (scheduled.payload, scheduled.id)
+        assert (again.priority, again.timeout_seconds) == (ASKED_FOR, None)
+        await queue.claim("worker")
+        await queue.submit(scan_request(ScanOptions(path=above.path_bytes), repository))
+        assert await queue.claim("other") is None, "it excludes scans of what its folder belongs to now"
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        runtime.close()
+
+
+def test_a_scan_that_would_be_refused_now_is_not_done_again(tmp_path: Path) -> None:
+    """Nor is a maintenance as unhurried as the one of the night."""
+    put(tmp_path / "v" / "a.mp4")
+    runtime = open_runtime(make_settings(tmp_path / "data"))
+
+    async def scenario() -> None:
+        scan = await _submit_scan(runtime, tmp_path / "v")
+        nightly = (await runtime.queue.submit(maintenance_request(runtime.settings))).job
+        for job in (scan, nightly):
+            await runtime.queue.cancel(job.id)
+        again = await _again(runtime, nightly)
+        assert (again.type, again.priority) == ("maintenance", ASKED_FOR)
+        (tmp_path / "v").rename(tmp_path / "away")
+        with pytest.raises(InvalidPathError):
+            await _again(runtime, scan)
+
+    try:
+        asyncio.run(scenario())
     finally:
         runtime.close()
 

@@ -1,5 +1,6 @@
 """Jobs: read, list, wait, cancel, retry, delete, and what each did to which file."""
 
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from stoat_ferret.api.dependencies import (
     JobsDep,
     LibraryDep,
     LimitParam,
+    SettingsDep,
     link_next,
     not_modified,
     refuse_unknown_parameters,
@@ -22,6 +24,7 @@ from stoat_ferret.api.ledger_stream import NDJSON, stream_ledger
 from stoat_ferret.api.negotiation import prefers
 from stoat_ferret.api.problems import responses
 from stoat_ferret.api.schemas.job import JobListResponse, JobStatusResponse, LedgerEntry, LedgerResponse
+from stoat_ferret.api.services.again import request_anew
 from stoat_ferret.api.services.deletion import delete_job
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
 from stoat_ferret.jobs.model import JobStatus
@@ -91,15 +94,19 @@ async def cancel_job(job_id: JobIdPath, jobs: JobsDep) -> JobStatusResponse:
     status_code=202,
     summary="Do a job again",
     response_model=JobStatusResponse,
-    responses={**responses(400, 404, 409, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
+    responses={**responses(400, 403, 404, 409, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
 )
-async def retry_job(job_id: JobIdPath, jobs: JobsDep, submitting: SubmittingDep) -> object:
+async def retry_job(
+    job_id: JobIdPath, jobs: JobsDep, library: LibraryDep, settings: SettingsDep, submitting: SubmittingDep
+) -> object:
     """Put a job that failed, timed out or was cancelled on the queue once more, as a new one that names `retry_of`.
 
+    It is asked for anew, under the settings of now: a scan whose folder would be refused now is refused here too.
     Where an equal job is pending already, that one is joined instead.
     """
+    anew = partial(request_anew, settings=settings, repository=library)
     job, answer = await submitting(
-        "POST /jobs/{job_id}/retry", {"job_id": job_id}, lambda once: jobs.retry(job_id, once)
+        "POST /jobs/{job_id}/retry", {"job_id": job_id}, lambda once: jobs.retry(job_id, anew, once)
     )
     return answer or JobStatusResponse.of(job)
 

@@ -1,4 +1,4 @@
-"""What clients do: submit, read, cancel, do again, delete."""
+"""What clients do: submit, read, cancel, delete."""
 
 from collections.abc import Collection
 
@@ -7,11 +7,11 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from stoat_ferret.db.job_tables import counters, idempotency_keys, jobs
 from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import with_last_reserve
-from stoat_ferret.errors import IdempotencyKeyReusedError, JobNotFinishedError, JobNotRetryableError
+from stoat_ferret.errors import IdempotencyKeyReusedError, JobNotFinishedError
 from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
 from stoat_ferret.jobs.model import Job, JobPage, JobRequest, JobStatus, OnceKey, Submission
 from stoat_ferret.jobs.store.records import REVISION, Records, is_, row, rows
-from stoat_ferret.jobs.transitions import Row, as_job, cancelled, joined, request_again, stored_text, waits
+from stoat_ferret.jobs.transitions import as_job, cancelled, joined, stored_text, waits
 
 EQUAL_PENDING = Prepared(
     select(jobs).where(jobs.c.type == bindparam("type"), jobs.c.key == bindparam("key"), is_(JobStatus.PENDING))
@@ -23,7 +23,6 @@ SINCE = Prepared(
     select(jobs).where(jobs.c.revision > bindparam("after")).order_by(jobs.c.revision).limit(bindparam("most"))
 )
 LAST_REVISION = select(counters.c.value).where(counters.c.name == REVISION)
-RETRYABLE = (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
 
 
 class Requests(Records):
@@ -130,19 +129,6 @@ class Requests(Records):
                 self._wake(connection, job_id)
             return as_job(row(connection, job_id))
 
-    def retry(self, job_id: str, once: OnceKey | None = None) -> Submission:
-        """Do again what a job did not complete: a new job, or an equal one that is pending already.
-
-        Raises:
-            JobNotFoundError: there is none with this id.
-            JobNotRetryableError: it is not over, was completed, or is a part of another one.
-            IdempotencyKeyReusedError: the key was used for something else.
-        """
-        with self.database.read() as connection:
-            found = row(connection, job_id)
-        _check_retryable(found)
-        return self.submit(request_again(found), once)
-
     def delete(self, job_id: str) -> None:
         """Forget a job that has ended, and its parts.
 
@@ -166,16 +152,6 @@ def forget(connection: Connection, job_ids: Collection[str]) -> None:
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_id.in_(job_ids)))
     connection.execute(delete(jobs).where(jobs.c.id.in_(parts)))
     connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
-
-
-def _check_retryable(found: Row) -> None:
-    status = JobStatus(found["status"])
-    if found["parent_id"] is not None:
-        msg = f"The job {found['id']} is a part of the job {found['parent_id']}. Retry that one."
-        raise JobNotRetryableError(msg)
-    if status not in RETRYABLE:
-        msg = f"The job {found['id']} is {status.value}. Only a job that failed, timed out or was cancelled is retried."
-        raise JobNotRetryableError(msg)
 
 
 def _recall(connection: Connection, once: OnceKey) -> Job | None:
