@@ -5,7 +5,6 @@ import os
 import signal
 import statistics
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,8 +44,8 @@ def house(tmp_path: Path, lease_seconds: float, request: pytest.FixtureRequest) 
     house.close()
 
 
-patient = pytest.mark.parametrize("lease_seconds", [10.0])
-"""Leases long enough that whatever happens at once does not happen through them."""
+patient = pytest.mark.parametrize("lease_seconds", [3600.0])
+"""Leases, and pauses between renewals, so long that whatever happens does not happen through them."""
 
 
 async def test_a_killed_workers_job_runs_again_when_its_lease_ends(house: House) -> None:
@@ -56,7 +55,7 @@ async def test_a_killed_workers_job_runs_again_when_its_lease_ends(house: House)
     await until(lambda: len(house.effects()) >= 3)
     first.kill()
     second = house.start_worker()
-    ended = await house.queue.wait(job.id, 20)
+    ended = await house.queue.wait(job.id, 60)
     assert (ended.status, ended.attempt, ended.strikes) == (JobStatus.COMPLETE, 2, 0)
     assert ended.result == {"pid": second.pid}
     assert Counter(attempt for _, attempt, _ in house.effects())[2] == 20
@@ -70,11 +69,9 @@ async def test_a_starting_worker_takes_over_from_a_dead_process_at_once(house: H
     await until(lambda: len(house.effects()) >= 3)
     first.kill()
     first.wait()
-    began = time.monotonic()
     house.start_worker()
-    ended = await house.queue.wait(job.id, 20)
+    ended = await house.queue.wait(job.id, 60)
     assert (ended.status, ended.attempt) == (JobStatus.COMPLETE, 2)
-    assert time.monotonic() - began < 8.0
 
 
 @patient
@@ -86,7 +83,7 @@ async def test_a_supervised_worker_that_is_killed_is_replaced(house: House) -> N
     assert supervisor.alive
     assert supervisor.pid is not None
     os.kill(supervisor.pid, signal.SIGKILL)
-    ended = await house.queue.wait(job.id, 20)
+    ended = await house.queue.wait(job.id, 60)
     assert (ended.status, ended.attempt, ended.strikes) == (JobStatus.COMPLETE, 2, 0)
     assert supervisor.restarts == 1
     assert supervisor.last_exit is not None
@@ -99,12 +96,12 @@ async def test_a_job_that_kills_every_worker_is_given_up(house: House) -> None:
     supervisor = house.supervise()
     poison = await house.submit("crash")
     others = [await house.submit("quick", number=number) for number in range(3)]
-    ended = await house.queue.wait(poison.id, 30)
+    ended = await house.queue.wait(poison.id, 60)
     assert (ended.status, ended.error_code) == (JobStatus.FAILED, "WORKER_DIED")
     assert (ended.attempt, ended.strikes) == (3, 3)
     assert "3 times" in (ended.error or "")
     for other in others:
-        assert (await house.queue.wait(other.id, 20)).status is JobStatus.COMPLETE
+        assert (await house.queue.wait(other.id, 60)).status is JobStatus.COMPLETE
     assert supervisor.restarts == 3
 
 
@@ -113,7 +110,7 @@ async def test_deaths_that_follow_an_effect_are_not_counted(house: House) -> Non
     """A job that gets on is not given up, however often its worker dies."""
     house.supervise()
     job = await house.submit("crash", store=4)
-    ended = await house.queue.wait(job.id, 30)
+    ended = await house.queue.wait(job.id, 60)
     assert (ended.status, ended.attempt, ended.strikes) == (JobStatus.COMPLETE, 5, 0)
 
 
@@ -124,7 +121,7 @@ async def test_a_stopped_worker_that_wakes_up_cannot_write(house: House) -> None
     await until(lambda: len(house.effects()) == 1)
     await until(lambda: house.stop_between_commits(first.pid))
     second = house.start_worker()
-    ended = await house.queue.wait(job.id, 20)
+    ended = await house.queue.wait(job.id, 60)
     assert (ended.status, ended.attempt, ended.result) == (JobStatus.COMPLETE, 2, {"pid": second.pid})
 
     (house.folder / "go").touch()
@@ -145,7 +142,7 @@ async def test_a_stopped_worker_is_killed_by_its_supervisor(house: House) -> Non
     stopped = supervisor.pid
     assert stopped is not None
     os.kill(stopped, signal.SIGSTOP)
-    ended = await house.queue.wait(job.id, 30)
+    ended = await house.queue.wait(job.id, 60)
     assert (ended.status, ended.attempt) == (JobStatus.COMPLETE, 2)
     assert supervisor.pid != stopped
 
@@ -187,11 +184,11 @@ async def test_how_soon_a_submit_is_picked_up(house: House, capsys: pytest.Captu
     """By an idle worker in another process; printed, since it says more about the machine than about the program."""
     house.start_worker()
     first = await house.submit("nothing")
-    await house.queue.wait(first.id, 20)
+    await house.queue.wait(first.id, 60)
     waits = []
     for number in range(40):
         job = await house.submit("nothing", number=number)
-        ended = await house.queue.wait(job.id, 20)
+        ended = await house.queue.wait(job.id, 60)
         assert ended.started_at is not None
         waits.append((ended.started_at - ended.created_at) / 1000)
     with capsys.disabled():
@@ -212,20 +209,18 @@ async def test_an_orderly_stop_hands_jobs_back(house: House) -> None:
     assert (handed_back.status, handed_back.attempt, handed_back.strikes) == (JobStatus.PENDING, 1, 0)
     assert await house.queue.live_workers() == ()
     house.start_worker()
-    assert (await house.queue.wait(job.id, 20)).status is JobStatus.COMPLETE
+    assert (await house.queue.wait(job.id, 60)).status is JobStatus.COMPLETE
 
 
 @patient
 async def test_a_cancel_reaches_a_worker_in_another_process(house: House) -> None:
-    """The handler ends within moments; what it stored stays."""
+    """The handler ends long before its lease is renewed; what it stored stays."""
     house.start_worker()
     job = await house.submit("steps", steps=1000)
     await until(lambda: len(house.effects()) >= 3)
     await house.queue.cancel(job.id)
-    began = time.monotonic()
-    ended = await house.queue.wait(job.id, 20)
+    ended = await house.queue.wait(job.id, 60)
     assert ended.status is JobStatus.CANCELLED
-    assert time.monotonic() - began < 15.0
     stored = len(house.effects())
     await asyncio.sleep(0.2)
     assert len(house.effects()) == stored
@@ -251,5 +246,5 @@ async def test_no_worker_outlives_its_supervisor(house: House, number: signal.Si
     parent.send_signal(number)
     await asyncio.to_thread(parent.wait)
     with suppress(psutil.NoSuchProcess):
-        await asyncio.to_thread(worker.wait, 10)
+        await asyncio.to_thread(worker.wait, 60)
     assert (await house.queue.get(job.id)).status is JobStatus.PENDING

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,45 +193,43 @@ class TestOutcomes:
 
 
 class TestProgress:
-    async def test_progress_is_passed_on_a_few_times_a_second(self, queue: TroubledQueue) -> None:
-        """The latest wins, also when threads say it; the last word is in the record."""
+    async def test_each_look_passes_on_the_latest_progress_only(self, queue: TroubledQueue) -> None:
+        """However often it was said in between, also by threads; the last word is in the record."""
+
+        def say(first: int) -> None:
+            for done in range(first, first + 50):
+                context_of[0].progress("probe", done, 200)
+
+        context_of: list[JobContext] = []
 
         async def handler(job: Job, context: JobContext) -> dict[str, Any]:
-            def work() -> None:
-                for done in range(100):
-                    context.progress("probe", done + 1, 200)
-                    time.sleep(0.005)
-
-            await asyncio.to_thread(work)
+            context_of.append(context)
+            for first in (1, 51, 101):
+                thread = threading.Thread(target=say, args=(first,))
+                thread.start()
+                thread.join()  # it holds up the event loop: nothing is passed on in the midst of the fifty
+                while first < 101 and len(queue.reports) < first // 50 + 1:  # noqa: ASYNC110 - nobody else tells
+                    await asyncio.sleep(0.01)
             return {}
 
-        began = time.monotonic()
         job = await ended(queue, handler)
-        assert 2 <= len(queue.reports) <= (time.monotonic() - began) / execution.LOOK_SECONDS + 1
+        assert [progress.done for _, progress in queue.reports] == [50, 100, 150]
         assert job.progress_detail is not None
-        assert job.progress_detail["done"] == 100
+        assert job.progress_detail["done"] == 150
 
 
 class TestCancelling:
-    async def test_a_cancel_is_seen_soon(self, queue: TroubledQueue) -> None:
-        """And what was done is kept."""
-        asked = seen = 0.0
+    async def test_a_cancel_is_seen_without_waiting_for_the_next_renewal(self, queue: TroubledQueue) -> None:
+        """The next look at the record is soon enough; what was done is kept."""
 
         async def handler(job: Job, context: JobContext) -> dict[str, Any]:
-            nonlocal asked, seen
             context.partial_result = {"scanned": 1}
             await queue.cancel(job.id)
-            asked = time.monotonic()
-            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
-                await asyncio.sleep(0.005)
-            seen = time.monotonic()
-            context.raise_if_cancelled()
+            await until_cancelled(context)
             return {}
 
-        job = await ended(queue, handler, renew_seconds=5)
+        job = await ended(queue, handler, renew_seconds=3600)
         assert (job.status, job.result, job.error) == (JobStatus.CANCELLED, {"scanned": 1}, None)
-        assert execution.LOOK_SECONDS < 0.25
-        assert seen - asked < 1.0
 
     async def test_a_handler_that_does_not_look_completes(self, queue: TroubledQueue) -> None:
         """Cancelling is cooperative."""
