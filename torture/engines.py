@@ -7,7 +7,8 @@ from typing import Protocol
 
 from sqlalchemy import URL
 
-from stoat_ferret.db.engine import Database, Schema, open_postgres, open_sqlite
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite
+from stoat_ferret.db.write_lock import Schema
 from tests.postgres import PostgresServer, postgres_server
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData
 
-from stoat_ferret.db.engine import Database, Schema, open_postgres, open_sqlite
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite
 from stoat_ferret.db.job_tables import job_records
 from stoat_ferret.db.migrate import Tree, upgrade
 from stoat_ferret.db.tables import catalogue
+from stoat_ferret.db.write_lock import Schema
 from stoat_ferret.errors import ConfigurationError, StorageError
 from tests.postgres import PostgresServer
 

@@ -27,10 +27,11 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from stoat_ferret.db.columns import storable, storable_json
-from stoat_ferret.db.engine import WRITE_LOCKS, Database, Schema
+from stoat_ferret.db.engine import Database
 from stoat_ferret.db.job_tables import job_records, workers
 from stoat_ferret.db.migrate import Tree
 from stoat_ferret.db.tables import catalogue
+from stoat_ferret.db.write_lock import APPLICATION, WRITE_LOCKS, Schema
 from stoat_ferret.errors import StorageError
 
 ROWS_A_STEP = 1_000
@@ -86,6 +87,7 @@ def use_schema(connection: Connection, tree: Tree) -> None:
         schema = SCHEMAS[tree]
         connection.exec_driver_sql(f"SET LOCAL search_path TO {schema}")
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout TO 0")
+        connection.exec_driver_sql(f"SET LOCAL application_name TO '{APPLICATION} copy'")  # nor does anyone else end it
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]})")
 
 

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
+from stoat_ferret.db.write_lock import APPLICATION, Schema, take_write_lock
 from stoat_ferret.errors import (
     ConfigurationError,
     StorageBusyError,
@@ -26,15 +27,11 @@ from stoat_ferret.errors import (
 
 BUSY_TIMEOUT_MS = 5_000
 IDLE_TIMEOUT_MS = 5_000
-"""On Postgres: a transaction whose process stopped in its midst is ended, and its locks with it."""
+"""On Postgres: a transaction whose process stopped in its midst is ended, and its locks with it (see `write_lock`)."""
 CONNECT_SECONDS = 5
 WRITE = "stoat_write"
 SHOWN_PARAMETERS = ("host", "port", "dbname", "sslmode")
 """Of those in an address' query; there may be passwords, and files of keys, among the others."""
-
-Schema = Literal["stoat_library", "stoat_jobs"]
-WRITE_LOCKS: dict[Schema, int] = {"stoat_library": 0x73746F61_0001, "stoat_jobs": 0x73746F61_0002}
-"""Keys of the advisory locks that make a transaction the only one that writes."""
 
 
 class Database:
@@ -282,7 +279,7 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         pool_pre_ping=True,  # connections that a restart of the server has cut are replaced before they are used
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "application_name": "stoat-ferret",
+            "application_name": APPLICATION,
             "client_encoding": "utf8",  # whatever the environment says
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             # A server that vanished without a word is given up within half a minute.
@@ -298,9 +295,9 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         durability = connection.get_execution_options().get(WRITE)
         if durability is None:
             return
+        take_write_lock(connection, schema)
         if durability == "NORMAL":
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]})")
 
     return Database(engine, f"{shown(url)} ({schema})")
 

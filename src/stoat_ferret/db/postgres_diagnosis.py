@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import URL, Connection
 
 from stoat_ferret.db.diagnosis import DatabaseState
-from stoat_ferret.db.engine import Schema, open_postgres
+from stoat_ferret.db.engine import open_postgres
 from stoat_ferret.db.migrate import Tree, newest_schema
+from stoat_ferret.db.write_lock import Schema
 
 SCHEMAS: dict[Tree, Schema] = {"library": "stoat_library", "jobs": "stoat_jobs"}
 
