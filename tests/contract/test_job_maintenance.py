@@ -96,7 +96,8 @@ def test_what_is_old_goes_with_its_parts_and_what_is_young_stays(stage: Stage, k
     assert job.status is JobStatus.COMPLETE, job.error
     assert job.result is not None
     counts = {name: job.result[name] for name in ("jobs_deleted", "ledger_rows_deleted", "keys_deleted", "integrity")}
-    assert counts == {"jobs_deleted": 1, "ledger_rows_deleted": 1200, "keys_deleted": 1, "integrity": "ok"}
+    integrity = "not checked" if stage.catalogue.is_postgres else "ok"
+    assert counts == {"jobs_deleted": 1, "ledger_rows_deleted": 1200, "keys_deleted": 1, "integrity": integrity}
     [part] = asyncio.run(stage.queue.list(parent_id=young)).jobs
     assert set(jobs_with_remains(stage.catalogue, "", 10)) == {young, part.id, job.id}
     assert lines_left(stage.catalogue) == 1200

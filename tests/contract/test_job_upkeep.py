@@ -12,9 +12,12 @@ from stoat_ferret.errors import (
     JobNotFinishedError,
     JobNotFoundError,
     JobNotRetryableError,
+    StorageFullError,
 )
-from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, OnceKey, WorkerProfile
+from stoat_ferret.jobs import stored
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, OnceKey, Trimmed, WorkerProfile
 from stoat_ferret.jobs.queue import AsyncJobQueue
+from stoat_ferret.jobs.stored import StoredJobQueue
 from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +58,15 @@ async def ended(queue: AsyncJobQueue, outcome: JobOutcome = COMPLETE, name: str 
     """Give a job that was run to an end."""
     await submit(queue, name, **options)
     return await queue.finish(await claim(queue), outcome)
+
+
+async def with_parts(queue: AsyncJobQueue, parts: int, once: OnceKey | None = None, *, name: str = "a") -> str:
+    """Give a job that has ended, and its parts with it."""
+    await queue.submit(ask(name), once)
+    claimed = await claim(queue)
+    for number in range(parts):
+        await submit(queue, f"{name} {number}", parent_id=claimed.job.id)
+    return (await queue.finish(claimed, COMPLETE)).id
 
 
 async def anew(job: Job) -> JobRequest:
@@ -212,7 +224,7 @@ class TestForgetting:
             await queue.delete(job.id)
 
     async def test_old_jobs_are_trimmed_the_oldest_first(self, queue: AsyncJobQueue, stage: Stage) -> None:
-        """So many at once as was said; the young, the unfinished and their keys stay."""
+        """So many records at once as was said; the young, the unfinished and their keys stay."""
         old = []
         for name in "abc":
             old.append(await ended(queue, name=name))
@@ -221,9 +233,9 @@ class TestForgetting:
         young = await ended(queue, name="e")
         keyed = await queue.submit(ask("d"), key())
         before = stage.clock() - 50_000_000
-        assert await queue.trim(before, 2) == (old[0].id, old[1].id)
-        assert await queue.trim(before, 2) == (old[2].id,)
-        assert await queue.trim(before, 2) == ()
+        assert await queue.trim(before, 2) == Trimmed((old[0].id, old[1].id), 2)
+        assert await queue.trim(before, 2) == Trimmed((old[2].id,), 1)
+        assert await queue.trim(before, 2) == Trimmed((), 0)
         everything = frozenset([*(job.id for job in old), young.id, keyed.job.id])
         assert await queue.known_ids(everything) == {young.id, keyed.job.id}
         assert await queue.recall(key()) == keyed.job
@@ -235,11 +247,52 @@ class TestForgetting:
         part = await submit(queue, "b", parent_id=parent.job.id)
         await queue.cancel(part.id)
         stage.clock.advance(10)
-        assert await queue.trim(stage.clock(), 10) == ()
+        assert (await queue.trim(stage.clock(), 10)).rows == 0
         await queue.finish(parent, COMPLETE)
         stage.clock.advance(10)
-        assert await queue.trim(stage.clock(), 10) == (parent.job.id,)
+        assert await queue.trim(stage.clock(), 10) == Trimmed((parent.job.id,), 2)
         assert await queue.known_ids(frozenset({part.id})) == frozenset()
+
+    async def test_a_job_of_many_parts_goes_bit_by_bit(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """Parts first, one job after the other, and never more records at once than was said."""
+        first = await with_parts(queue, 5, key("f", "1"), name="a")
+        stage.clock.advance(1)
+        second = await with_parts(queue, 2, key("f", "2"), name="b")
+        stage.clock.advance(10)
+        gone: list[str] = []
+        while (trimmed := await queue.trim(stage.clock(), 3)).rows:
+            assert trimmed.rows <= 3
+            if not gone and not trimmed.job_ids:
+                assert (await queue.get(first)).status is JobStatus.COMPLETE, "it is there until all its parts are gone"
+                assert len((await queue.list(parent_id=second)).jobs) == 2
+            gone += trimmed.job_ids
+        assert gone == [first, second]
+        assert await queue.changed_since(0) == ()
+        assert await queue.recall(key("f", "1")) is None
+
+    async def test_a_deleted_job_goes_in_small_steps_too(
+        self, queue: AsyncJobQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where they are cut off, the job is there and can be deleted again."""
+        monkeypatch.setattr(stored, "ROWS_A_TRANSACTION", 3)
+        job_id = await with_parts(queue, 10)
+        assert isinstance(queue, StoredJobQueue)
+        delete, steps = queue.store.delete, 0
+
+        def delete_and_break(name: str, limit: int) -> bool:
+            nonlocal steps
+            steps += 1
+            if steps == 3:
+                raise StorageFullError
+            return delete(name, limit)
+
+        monkeypatch.setattr(queue.store, "delete", delete_and_break)
+        with pytest.raises(StorageFullError):
+            await queue.delete(job_id)
+        assert len((await queue.list(parent_id=job_id)).jobs) == 4
+        assert (await queue.get(job_id)).status is JobStatus.COMPLETE
+        await queue.delete(job_id)
+        assert await queue.changed_since(0) == ()
 
 
 class TestSchedules:

@@ -69,7 +69,7 @@ async def _follow(runtime: "Runtime", *, silent: bool) -> Job:
 
 def _print_ending(job: Job) -> None:
     result = job.result or {}
-    if result.get("integrity") == "ok":
+    if job.status is JobStatus.COMPLETE:
         seconds = result["duration_seconds"]
         took = f"{seconds:.1f} s" if seconds < 60 else span(seconds)
         output.write(clean(f"{wording.maintenance_counts(result)}; took {took}"))

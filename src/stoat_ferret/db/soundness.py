@@ -24,7 +24,9 @@ log = structlog.get_logger(__name__)
 
 
 def problem_of(database: Database, stopped: Callable[[], bool]) -> str | None:
-    """Read a whole SQLite database and say what is wrong with it; None where nothing is, and of Postgres nothing.
+    """Read a whole SQLite database, indexes against tables, and say what is wrong with it; None where nothing is.
+
+    Of Postgres it says nothing, having looked at nothing: the files are the server's.
 
     Args:
         database: the one to read; others may read and write it meanwhile.
@@ -37,7 +39,7 @@ def problem_of(database: Database, stopped: Callable[[], bool]) -> str | None:
         return None
     try:
         with database.read() as connection, _stoppable(connection, stopped):
-            lines = connection.exec_driver_sql(f"PRAGMA quick_check({PROBLEMS_READ})").scalars().all()
+            lines = connection.exec_driver_sql(f"PRAGMA integrity_check({PROBLEMS_READ})").scalars().all()
     except StorageError as error:
         if stopped():
             return None

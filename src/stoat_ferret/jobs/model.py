@@ -122,6 +122,16 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What one step of forgetting old jobs has deleted."""
+
+    job_ids: tuple[str, ...]
+    """Jobs that are gone with all their parts, the oldest first."""
+    rows: int
+    """All records that went: jobs, parts and idempotency keys; 0 once nothing is left to forget."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The right to run a job, until another worker takes it over, which it may once the lease has ended."""
 

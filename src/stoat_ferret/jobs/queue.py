@@ -22,6 +22,7 @@ from stoat_ferret.jobs.model import (
     Schedule,
     Statistics,
     Submission,
+    Trimmed,
     Wanted,
     WorkerProfile,
     WorkerRecord,
@@ -121,7 +122,10 @@ class AsyncJobQueue(Protocol):
         ...
 
     async def delete(self, job_id: str) -> None:
-        """Forget a job that has ended, and its parts.
+        """Forget a job that has ended, and its parts: these first, in small steps, and the job last.
+
+        Where it is cut off, the job is still there, with fewer parts, and can be deleted again; or it is trimmed once
+        it is old.
 
         Raises:
             JobNotFoundError: there is none with this id.
@@ -233,8 +237,12 @@ class AsyncJobQueue(Protocol):
         """Forget schedules."""
         ...
 
-    async def trim(self, before: int, limit: int) -> tuple[str, ...]:
-        """Forget some jobs that ended before a moment (microseconds since 1970 UTC); gives their ids, () at the end."""
+    async def trim(self, before: int, limit: int) -> Trimmed:
+        """Forget some jobs that ended before a moment (microseconds since 1970 UTC), and keys as old.
+
+        Deletes `limit` records at most, parts before the job that they are of. Call it until it has deleted none; what
+        was cut off is gone on with by whoever calls it next.
+        """
         ...
 
     async def known_ids(self, job_ids: frozenset[str]) -> frozenset[str]:

@@ -21,6 +21,7 @@ from stoat_ferret.jobs.model import (
     Schedule,
     Statistics,
     Submission,
+    Trimmed,
     Wanted,
     WorkerProfile,
     WorkerRecord,
@@ -30,6 +31,8 @@ from stoat_ferret.jobs.wakeup import Wakeup
 
 CLOCK_SECONDS = 1.0
 """How often work is looked for that only time brings: a lease that ends, a job that is due."""
+ROWS_A_TRANSACTION = 200
+"""Records deleted at a time: a few milliseconds' work, for which submits wait."""
 RETRYABLE = (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
 
 P = ParamSpec("P")
@@ -136,7 +139,8 @@ class StoredJobQueue(ABC):
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended."""
-        await self._changing(self.store.delete, job_id)
+        while not await self._changing(self.store.delete, job_id, ROWS_A_TRANSACTION):
+            pass
 
     async def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         """Take the next job that may run."""
@@ -205,7 +209,7 @@ class StoredJobQueue(ABC):
         """Forget schedules."""
         await self._call(self.store.unschedule, names)
 
-    async def trim(self, before: int, limit: int) -> tuple[str, ...]:
+    async def trim(self, before: int, limit: int) -> Trimmed:
         """Forget some jobs that ended before a moment."""
         return await self._call(self.store.trim, before, limit)
 

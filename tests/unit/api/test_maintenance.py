@@ -161,7 +161,7 @@ async def _run_maintenance_only(house: House) -> Job:
 def test_much_is_deleted_in_small_transactions(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of jobs and of the lines of one; each page of ids is followed by the next."""
     monkeypatch.setattr(retention, "ROWS_A_TRANSACTION", 10)
-    monkeypatch.setattr(maintenance, "JOBS_A_TRANSACTION", 2)
+    monkeypatch.setattr(maintenance, "ROWS_A_TRANSACTION", 2)
     for number in range(5):
         house.ended_job(f"old {number}", lines=25)
     house.clock.advance(31 * DAY)
@@ -265,6 +265,20 @@ def test_damage_is_told_with_what_to_do(house: House, tmp_path: Path, monkeypatc
     assert "library.db is damaged: " in (job.error or "")
     assert "put a backup in its place, and scan again" in (job.error or "")
     assert len(read) == 2
+
+
+def test_an_index_that_does_not_agree_with_its_table_is_found(tmp_path: Path) -> None:
+    """Each of its pages may be whole, and a search by it still finds nothing."""
+    with closing(open_sqlite(tmp_path / "a.db")) as database, database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a INTEGER)")
+        connection.exec_driver_sql("CREATE INDEX i ON t (a) WHERE a > 9")
+        connection.exec_driver_sql("INSERT INTO t VALUES (1), (2)")
+        connection.exec_driver_sql("PRAGMA writable_schema = ON")
+        connection.exec_driver_sql("UPDATE sqlite_master SET sql = 'CREATE INDEX i ON t (a)' WHERE name = 'i'")
+    with closing(open_sqlite(tmp_path / "a.db")) as database:
+        problem = problem_of(database, lambda: False)
+    assert problem is not None
+    assert "index i" in problem
 
 
 def test_a_check_ends_at_once_when_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

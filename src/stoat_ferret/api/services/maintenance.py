@@ -19,17 +19,18 @@ from stoat_ferret.errors import DamagedDatabaseError, StorageBusyError
 from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
+from stoat_ferret.jobs.stored import ROWS_A_TRANSACTION
 from stoat_ferret.library.retention import forget_jobs, jobs_with_remains, miscounted
 from stoat_ferret.library.upkeep import analyze
 from stoat_ferret.settings import Settings
 
 MAINTENANCE_JOB_TYPE = "maintenance"
-JOBS_A_TRANSACTION = 50
-"""Ten milliseconds' work: submits wait for it."""
 IDS_A_LOOK = 500
 DAY_US = 86_400 * 1_000_000
 MOST_PAUSE_SECONDS = 0.1
 SOUND = "ok"
+NOT_CHECKED = "not checked"
+"""What is said of databases whose files were not read: before the check, and of Postgres."""
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +101,7 @@ class _Maintenance:
     jobs_deleted: int = 0
     ledger_rows_deleted: int = 0
     keys_deleted: int = 0
-    integrity: str = "not checked"
+    integrity: str = NOT_CHECKED
     problems: list[str] = field(default_factory=list)
     """Sentences that say what is wrong, and what to do."""
     began: float = field(default_factory=time.monotonic)
@@ -118,8 +119,8 @@ class _Maintenance:
         """Delete what ended before a moment, then what is left of jobs that nobody knows."""
         breathe = Breather(self.context)
         keys = await asyncio.to_thread(keys_from_before, self.records, before)
-        while ids := await self.queue.trim(before, JOBS_A_TRANSACTION):
-            self.jobs_deleted += len(ids)
+        while (trimmed := await self.queue.trim(before, ROWS_A_TRANSACTION)).rows:
+            self.jobs_deleted += len(trimmed.job_ids)
             self.context.progress("trim", self.jobs_deleted, None, unit="jobs")
             await asyncio.to_thread(breathe)
         self.keys_deleted = keys - await asyncio.to_thread(keys_from_before, self.records, before)
@@ -163,7 +164,8 @@ class _Maintenance:
                 f"The counter of videos is wrong in {len(wrong)} of the libraries, first in {wrong[0]}: the catalogue "
                 "itself is whole, but this program has made a mistake. Please report it."
             )
-        self.integrity = " ".join(self.problems) or SOUND
+        unread = any(database.is_postgres for database in (self.catalogue, self.records))
+        self.integrity = " ".join(self.problems) or (NOT_CHECKED if unread else SOUND)
 
     def _damaged(self, database: Database, problem: str) -> None:
         self.problems.append(

@@ -9,7 +9,7 @@ from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import with_last_reserve
 from stoat_ferret.errors import IdempotencyKeyReusedError, JobNotFinishedError
 from stoat_ferret.jobs.cursor import decode_cursor, encode_cursor
-from stoat_ferret.jobs.model import Job, JobPage, JobRequest, JobStatus, OnceKey, Submission
+from stoat_ferret.jobs.model import Job, JobPage, JobRequest, JobStatus, OnceKey, Submission, Trimmed
 from stoat_ferret.jobs.store.records import REVISION, Records, is_, row, rows
 from stoat_ferret.jobs.transitions import as_job, cancelled, joined, stored_text, waits
 
@@ -22,6 +22,7 @@ SENT_BEFORE = select(idempotency_keys).where(
 SINCE = Prepared(
     select(jobs).where(jobs.c.revision > bindparam("after")).order_by(jobs.c.revision).limit(bindparam("most"))
 )
+PARTS = Prepared(select(jobs.c.id).where(jobs.c.parent_id == bindparam("parent_id")).limit(bindparam("most")))
 LAST_REVISION = select(counters.c.value).where(counters.c.name == REVISION)
 
 
@@ -129,8 +130,8 @@ class Requests(Records):
                 self._wake(connection, job_id)
             return as_job(row(connection, job_id))
 
-    def delete(self, job_id: str) -> None:
-        """Forget a job that has ended, and its parts.
+    def delete(self, job_id: str, limit: int) -> bool:
+        """Forget a job that has ended, and its parts; as many as the limit allows: tells whether it is gone.
 
         Raises:
             JobNotFoundError: there is none with this id.
@@ -143,15 +144,29 @@ class Requests(Records):
                 if not JobStatus(each["status"]).terminal:
                     msg = f"The job {each['id']} is {each['status']}. Cancel it first, or wait for its end."
                     raise JobNotFinishedError(msg)
-            forget(connection, [job_id])
+            return bool(forget(connection, [job_id], limit).job_ids)
 
 
-def forget(connection: Connection, job_ids: Collection[str]) -> None:
-    """Delete jobs, their parts, and the keys under which they were submitted."""
-    parts = select(jobs.c.id).where(jobs.c.parent_id.in_(job_ids))
-    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_id.in_(job_ids)))
-    connection.execute(delete(jobs).where(jobs.c.id.in_(parts)))
-    connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
+def forget(connection: Connection, job_ids: Collection[str], limit: int) -> Trimmed:
+    """Delete jobs, each after all its parts, and the keys under which they were submitted.
+
+    Args:
+        connection: in the transaction that deletes them.
+        job_ids: which, in this order.
+        limit: records of jobs and parts at most; what is left over is for the next time.
+    """
+    doomed: list[str] = []
+    whole: list[str] = []
+    for job_id in job_ids:
+        doomed += [part["id"] for part in PARTS.rows(connection, parent_id=job_id, most=limit - len(doomed))]
+        if len(doomed) >= limit:
+            break
+        doomed.append(job_id)
+        whole.append(job_id)
+    if doomed:
+        connection.execute(delete(idempotency_keys).where(idempotency_keys.c.job_id.in_(whole)))
+        connection.execute(delete(jobs).where(jobs.c.id.in_(doomed)))
+    return Trimmed(tuple(whole), len(doomed))
 
 
 def _recall(connection: Connection, once: OnceKey) -> Job | None:

@@ -1,11 +1,12 @@
 """What keeps the queue in order: schedules, retention, and its numbers."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, tuple_, update
 
 from stoat_ferret.db.job_tables import counters, idempotency_keys, jobs, schedules
-from stoat_ferret.jobs.model import Job, JobRequest, JobStatus, Schedule, Statistics
+from stoat_ferret.jobs.model import Job, JobRequest, JobStatus, Schedule, Statistics, Trimmed
 from stoat_ferret.jobs.store.records import REVISION, count_up, is_
 from stoat_ferret.jobs.store.requests import Requests, forget
 
@@ -57,25 +58,21 @@ class Upkeep(Requests):
         with self._write() as connection:
             connection.execute(delete(schedules).where(schedules.c.name.in_(sorted(names))))
 
-    def trim(self, before: int, limit: int) -> tuple[str, ...]:
-        """Forget some jobs that ended before a moment, and keys as old; gives the ids, none when no more are left.
+    def trim(self, before: int, limit: int) -> Trimmed:
+        """Forget some jobs that ended before a moment, the oldest first, and keys as old.
 
         Args:
             before: microseconds since 1970 UTC.
-            limit: jobs at most, so that nobody waits long for the database.
+            limit: records of any kind at most, so that nobody waits long for the database.
         """
         old = and_(jobs.c.finished_at < before, jobs.c.parent_id.is_(None))
         with self._write() as connection:
-            query = select(jobs.c.id).where(old).order_by(jobs.c.finished_at).limit(limit)
-            ids = tuple(connection.execute(query).scalars())
-            forget(connection, ids)
-            expired = select(idempotency_keys.c.key).where(idempotency_keys.c.created_at < before).limit(limit)
-            connection.execute(
-                delete(idempotency_keys).where(
-                    idempotency_keys.c.created_at < before, idempotency_keys.c.key.in_(expired)
-                )
-            )
-            return ids
+            keys = _forget_keys(connection, before, limit)  # first: those of a job are as old as it
+            if keys == limit:
+                return Trimmed((), keys)
+            query = select(jobs.c.id).where(old).order_by(jobs.c.finished_at).limit(limit - keys)
+            trimmed = forget(connection, tuple(connection.execute(query).scalars()), limit - keys)
+            return replace(trimmed, rows=trimmed.rows + keys)
 
     def known_ids(self, job_ids: frozenset[str]) -> frozenset[str]:
         """Give those of some ids that jobs have."""
@@ -103,3 +100,9 @@ class Upkeep(Requests):
                 oldest_ready_at={name: int(at) for name, at in connection.execute(oldest)},
                 counters={each.name: each.value for each in connection.execute(numbers)},
             )
+
+
+def _forget_keys(connection: Connection, before: int, limit: int) -> int:
+    which = tuple_(idempotency_keys.c.scope, idempotency_keys.c.key)
+    expired = select(idempotency_keys.c.scope, idempotency_keys.c.key).where(idempotency_keys.c.created_at < before)
+    return connection.execute(delete(idempotency_keys).where(which.in_(expired.limit(limit)))).rowcount
