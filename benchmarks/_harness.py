@@ -57,11 +57,11 @@ class Server:
 
 
 @contextmanager
-def serve(data: Path) -> Iterator[Server]:
-    """Start the real server on a free port, and stop it afterwards."""
+def serve(data: Path, **environment: str) -> Iterator[Server]:
+    """Start the real server on a free port, with further settings by their names, and stop it afterwards."""
     command = [sys.executable, "-m", "stoat_ferret", "serve", "--port", "0", "--data-dir", str(data)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "STOAT_LOG_LEVEL": "error"}
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "STOAT_LOG_LEVEL": "error", **environment}
     )
     assert process.stdout is not None
     try:

@@ -1,38 +1,58 @@
-"""How long a submit takes, seen from outside, idle and while a scan runs at full speed.
+"""How long a submit takes, seen from outside, idle and while scans run at full speed, on SQLite and on Postgres.
 
-usage: submit_latency.py [--files 4000] [--submits 300]
+usage: submit_latency.py [--files 4000] [--submits 300] [--engine sqlite|postgres|both] [--url URL]
 
-A scan of FILES small clips runs (and is started again, with force, whenever it ends) while scans of other folders are
-submitted one after another, each of a folder not submitted before so that none is joined to another. The bare GET of
-/health/live is timed in turn with them: it is what HTTP costs on this machine at that moment. The server's own time,
-without the client and the network, is what its Server-Timing header says.
+Three trees of FILES small clips each are scanned, one scan after the other, while up to SUBMITS scans of other folders
+are submitted, each of a folder not submitted before so that none is joined to another; once the trees are done nothing
+is measured any more. The bare GET of /health/live is timed in turn with the submits: it is what HTTP costs on this
+machine at that moment. The server's own time, without the client and the network, is what its Server-Timing header
+says. Postgres is started from the development environment's wheel unless URL names one (a database that may be filled).
 """
 
 import argparse
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from benchmarks._harness import Server, percentile, publish, scratch, serve
+from benchmarks._databases import add_arguments, address, chosen
+from benchmarks._harness import TERMINAL, Server, percentile, publish, scratch, serve
 from tools.trees import make_tree
 
-Timings = tuple[list[float], list[float], list[float]]
+TREES = 3
+AT_A_TIME = 20
 
 
-def timed_submits(server: Server, folders: list[str]) -> Timings:
-    """Submit a scan of each folder; gives the seconds of each, those within the server, and those of a bare request."""
-    submits: list[float] = []
-    within: list[float] = []
-    bare: list[float] = []
-    for folder in folders:
+@dataclass
+class Timings:
+    """Seconds, submit by submit."""
+
+    submits: list[float] = field(default_factory=list)
+    within: list[float] = field(default_factory=list)
+    """Of these, those within the server."""
+    bare: list[float] = field(default_factory=list)
+    """Of a bare request before each."""
+
+    def take(self, server: Server, folder: str) -> None:
+        """Time a bare request, and then the submit of a scan."""
         started = time.perf_counter()
         server.client.get("/health/live").raise_for_status()
         between = time.perf_counter()
         answer = server.client.post("/api/v1/videos/scan", json={"path": folder})
-        submits.append(time.perf_counter() - between)
-        within.append(float(answer.headers["server-timing"].partition("dur=")[2]) / 1e3)
-        bare.append(between - started)
+        self.submits.append(time.perf_counter() - between)
         assert answer.status_code == 202, answer.text
+        self.within.append(float(answer.headers["server-timing"].partition("dur=")[2]) / 1e3)
+        self.bare.append(between - started)
         time.sleep(0.01)
-    return submits, within, bare
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the percentiles, in milliseconds."""
+        return {
+            "submits": len(self.submits),
+            "submit_ms": figures(self.submits),
+            "submit_within_server_ms": figures(self.within),
+            "bare_request_ms": figures(self.bare),
+        }
 
 
 def figures(seconds: list[float]) -> dict[str, float]:
@@ -40,49 +60,70 @@ def figures(seconds: list[float]) -> dict[str, float]:
     return {name: round(percentile(seconds, part) * 1e3, 2) for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1))}
 
 
+def make_folders(root: Path, count: int) -> list[str]:
+    """Make empty folders to be scanned."""
+    folders = [root / str(number) for number in range(count)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    return [str(folder) for folder in folders]
+
+
+def measure(server: Server, folder: Path, small: list[str]) -> dict[str, Any]:
+    """Submit half of the small folders to an idle server, and then the others to a busy one."""
+    submits = len(small) // 2
+    server.finish(server.scan(folder / "small"))  # one library, of which each submit names another folder
+    idle, busy = Timings(), Timings()
+    for each in small[:submits]:
+        idle.take(server, each)
+    jobs = [server.scan(folder / f"tree {number}") for number in range(TREES)]
+    while server.job(jobs[0])["status"] == "pending":
+        time.sleep(0.05)
+    for start in range(submits, 2 * submits, AT_A_TIME):
+        if all(server.job(job_id)["status"] in TERMINAL for job_id in jobs):
+            break
+        for each in small[start : start + AT_A_TIME]:
+            busy.take(server, each)
+    return {"idle": idle.to_json(), "during_scan": busy.to_json(), "files_done": files_done(server, jobs)}
+
+
+def files_done(server: Server, jobs: list[str]) -> int:
+    """Give how many files the scans have done."""
+    details = (server.job(job_id)["progress_detail"] or {} for job_id in jobs)
+    return sum(detail.get("done") or 0 for detail in details)
+
+
+def sentence(name: str, result: dict[str, Any]) -> str:
+    """Say what was measured of one engine."""
+    busy = result["during_scan"]
+    parts = (
+        ("submit_within_server_ms", "in the server"),
+        ("submit_ms", "for a client"),
+        ("bare_request_ms", "bare GET"),
+    )
+    said = [f"{words} p50 {busy[part]['p50']} ms, p99 {busy[part]['p99']} ms" for part, words in parts]
+    return f"{name}, while scans run: {'; '.join(said)}"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=4000)
     parser.add_argument("--submits", type=int, default=300)
+    add_arguments(parser)
     args = parser.parse_args()
-    with scratch() as folder, serve(folder / "data") as server:
-        make_tree(folder / "tree", args.files)
-        small = []
-        for number in range(2 * args.submits):
-            path = folder / "small" / str(number)
-            path.mkdir(parents=True)
-            small.append(str(path))
-        server.finish(server.scan(folder / "small"))  # one library, of which each submit names another folder
-        idle, idle_within, _ = timed_submits(server, small[: args.submits])
-        job_id = server.scan(folder / "tree")
-        while server.job(job_id)["status"] == "pending":
-            time.sleep(0.05)
-        busy: list[float] = []
-        busy_within: list[float] = []
-        bare: list[float] = []
-        examined_before = 0
-        for start in range(args.submits, 2 * args.submits, 20):
-            record = server.job(job_id)
-            if record["status"] == "complete":
-                job_id = server.scan(folder / "tree", force=True)
-            submits, within, requests = timed_submits(server, small[start : start + 20])
-            busy += submits
-            busy_within += within
-            bare += requests
-            examined_before = max(examined_before, (record["progress_detail"] or {}).get("done") or 0)
-    result = {
-        "submits": args.submits,
-        "idle_ms": figures(idle),
-        "idle_within_server_ms": figures(idle_within),
-        "during_scan_ms": figures(busy),
-        "during_scan_within_server_ms": figures(busy_within),
-        "bare_request_during_scan_ms": figures(bare),
-        "files_examined_meanwhile": examined_before,
-    }
-    here, there = figures(busy), figures(busy_within)
-    sentence = f"p50 {there['p50']} ms, p99 {there['p99']} ms in the server while a scan runs; seen by a client "
-    publish("submit latency", sentence + f"p50 {here['p50']} ms, p99 {here['p99']} ms", result)
+    result: dict[str, Any] = {"files": TREES * args.files}
+    said = []
+    with scratch() as folder:
+        for number in range(TREES):
+            make_tree(folder / f"tree {number}", args.files)
+        small = make_folders(folder / "small", 2 * args.submits)
+        for engine in chosen(args):
+            with address(engine, args.url) as url:
+                environment = {"STOAT_DATABASE_URL": url} if url else {}
+                with serve(folder / engine, **environment) as server:
+                    result[engine] = measure(server, folder, small)
+            said.append(sentence(engine, result[engine]))
+    publish("submit latency", "; ".join(said), result)
 
 
 if __name__ == "__main__":
