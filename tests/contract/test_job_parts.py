@@ -142,6 +142,9 @@ class TestParts:
         parent, parts = await begin(queue)
         assert [job.id for job in (await queue.list()).jobs] == [parent.job.id]
         below = (await queue.list(parent_id=parent.job.id)).jobs
+        assert await queue.count_listed() == (1, False)
+        assert await queue.count_listed(parent_id=parent.job.id) == (len(below), False)
+        assert await queue.count_listed(parent_id=parent.job.id, most=len(below) - 1) == (len(below) - 1, True)
         assert [job.id for job in below] == [part.id for part in reversed(parts)]
         assert [job.parent_id for job in below] == [parent.job.id] * 2
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from stoat_ferret.api.app import create_app
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.job_tables import jobs
 from stoat_ferret.db.tables import gone, job_claims, scan_costs
 from stoat_ferret.db.tables import ledger as ledger_rows
 from stoat_ferret.jobs.model import JobRequest
@@ -103,12 +104,26 @@ def test_jobs_are_listed_newest_first(client: TestClient, tmp_path: Path) -> Non
         found += [job["job_id"] for job in response.json()["jobs"]]
         link = response.headers.get("link", "")
         assert bool(link) == (response.json()["next_cursor"] is not None)
+        assert (response.json()["total"], response.json()["total_is_lower_bound"]) == (5, False), "not the page's"
         url = link[1 : link.index(">")] if link else ""
     assert found == ids[::-1]
     for query, count in (("status=complete", 5), ("status=failed", 0), ("type=scan", 5), ("type=other", 0)):
-        assert len(client.get(f"/api/v1/jobs?{query}").json()["jobs"]) == count
+        answer = client.get(f"/api/v1/jobs?{query}").json()
+        assert (len(answer["jobs"]), answer["total"]) == (count, count)
     cursor = client.get("/api/v1/jobs?limit=2").json()["next_cursor"]
     problem(client.get(f"/api/v1/jobs?status=failed&cursor={cursor}"), 400, "INVALID_CURSOR")
+
+
+def test_so_many_jobs_are_counted_and_no_more(waiting: TestClient) -> None:
+    """Exactly up to 10,000; beyond, the answer says that it stopped there."""
+    store = queue_store(waiting)
+    row = {"type": "scan", "payload": {}, "status": "complete", "created_at": 1, "revision": 1}
+    with store.database.write() as connection:
+        connection.execute(insert(jobs), [row | {"id": f"{n:036}", "key": str(n)} for n in range(10_000)])
+    counts = [waiting.get("/api/v1/jobs?limit=1").json()]
+    store.submit(JobRequest(type="scan", payload={}))
+    counts.append(waiting.get("/api/v1/jobs?limit=1").json())
+    assert [(each["total"], each["total_is_lower_bound"]) for each in counts] == [(10_000, False), (10_000, True)]
 
 
 @pytest.mark.parametrize(

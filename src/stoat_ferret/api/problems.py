@@ -79,12 +79,22 @@ def problem_response(
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe, for OpenAPI, the problems that a route answers with."""
     return {
-        status: {
+        int(status): {
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
     }
+
+
+def reading(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `responses`, of a route that reads a database: which may be locked or away."""
+    return responses(*statuses, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def writing(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `responses`, of a route that writes a database: for which there may also be no room."""
+    return responses(*statuses, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def _status_of(error: errors.StoatError) -> int:

@@ -91,9 +91,9 @@ def list_jobs(
 ) -> ExitStatus:
     """List jobs."""
     with opened(quiet_settings(data_dir, database_url)) as runtime:
-        page = asyncio.run(_page(runtime, status, job_type, parent, limit))
+        page, counted = asyncio.run(_page(runtime, status, job_type, parent, limit))
     if as_json:
-        _print_page_json(page)
+        _print_page_json(page, *counted)
     else:
         _print_page(page)
     return ExitStatus.OK
@@ -101,18 +101,20 @@ def list_jobs(
 
 async def _page(
     runtime: "Runtime", status: JobStatus | None, job_type: str | None, parent: str | None, limit: int
-) -> JobPage:
+) -> tuple[JobPage, tuple[int, bool]]:
     parent_id = None
     if parent is not None:
         parent_id = (await runtime.queue.get(canonical_job_id(parent))).id
-    return await runtime.queue.list(status=status, job_type=job_type, parent_id=parent_id, limit=limit)
+    page = await runtime.queue.list(status=status, job_type=job_type, parent_id=parent_id, limit=limit)
+    return page, await runtime.queue.count_listed(status=status, job_type=job_type, parent_id=parent_id)
 
 
-def _print_page_json(page: JobPage) -> None:
+def _print_page_json(page: JobPage, total: int, bounded: bool) -> None:
     from stoat_ferret.api.schemas.job import JobListResponse, JobStatusResponse
 
     jobs = [JobStatusResponse.of(job) for job in page.jobs]
-    output.write_json(JobListResponse(jobs=jobs, next_cursor=page.next_cursor))
+    shown = JobListResponse(jobs=jobs, next_cursor=page.next_cursor, total=total, total_is_lower_bound=bounded)
+    output.write_json(shown)
 
 
 def _print_page(page: JobPage) -> None:

@@ -1,8 +1,11 @@
-"""The cursor of a list of jobs: where a page ended, bound to the filters it was made for."""
+"""Pages of a list of jobs: how far it is counted, and the cursor: where a page ended, bound to what it was made for."""
 
 from stoat_ferret import cursors
 from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.jobs.model import JobStatus
+
+MOST_COUNTED = 10_000
+"""Jobs of a list are counted up to here, so that counting costs little however many there are."""
 
 
 def encode_cursor(last_id: str, status: JobStatus | None, job_type: str | None, parent_id: str | None = None) -> str:

@@ -7,6 +7,7 @@ claim, and is refused with `FencedError` once another worker has taken the job o
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from stoat_ferret.jobs.cursor import MOST_COUNTED
 from stoat_ferret.jobs.memory import InMemoryJobQueue
 from stoat_ferret.jobs.model import (
     ANYTHING,
@@ -74,6 +75,17 @@ class AsyncJobQueue(Protocol):
         Raises:
             InvalidCursorError: the cursor is not one that this queue gave.
         """
+        ...
+
+    async def count_listed(
+        self,
+        *,
+        status: JobStatus | None = None,
+        job_type: str | None = None,
+        parent_id: str | None = None,
+        most: int = MOST_COUNTED,
+    ) -> tuple[int, bool]:
+        """Give how many jobs `list` has on all its pages, `most` at most, and whether there are more than that."""
         ...
 
     async def wait(self, job_id: str, timeout_seconds: float) -> Job:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from stoat_ferret.errors import JobNotRetryableError
+from stoat_ferret.jobs.cursor import MOST_COUNTED
 from stoat_ferret.jobs.model import (
     ANYTHING,
     Claim,
@@ -112,6 +113,17 @@ class StoredJobQueue(ABC):
     ) -> JobPage:
         """Give jobs, newest first."""
         return await self._call(self.store.list, status, job_type, cursor, limit, parent_id)
+
+    async def count_listed(
+        self,
+        *,
+        status: JobStatus | None = None,
+        job_type: str | None = None,
+        parent_id: str | None = None,
+        most: int = MOST_COUNTED,
+    ) -> tuple[int, bool]:
+        """Give how many jobs `list` has on all its pages."""
+        return await self._call(self.store.count_listed, status, job_type, parent_id, most)
 
     async def wait(self, job_id: str, timeout_seconds: float) -> Job:
         """Give the job once it has ended, or as it stands when the time is over."""

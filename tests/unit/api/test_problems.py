@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from fastapi.testclient import TestClient
 
 from stoat_ferret import errors
 from stoat_ferret.api.problems import STATUSES, _shown, _status_of
@@ -21,6 +22,18 @@ def test_no_row_of_the_table_is_hidden_by_an_earlier_one() -> None:
     """A parent before its child would take its place."""
     for number, (kind, _) in enumerate(STATUSES):
         assert not any(issubclass(kind, earlier) for earlier, _ in STATUSES[:number]), kind
+
+
+def test_every_route_says_that_its_database_may_be_locked_or_full(client: TestClient) -> None:
+    """503 wherever one is read or written, 507 wherever one is written; only the sign of life needs none."""
+    routes = [
+        (method, path, set(operation["responses"]))
+        for path, methods in client.get("/openapi.json").json()["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert len(routes) > 20
+    assert [f"{method} {path}" for method, path, answers in routes if "503" not in answers] == ["get /health/live"]
+    assert [f"{method} {path}" for method, path, answers in routes if method != "get" and "507" not in answers] == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Response
 
 from stoat_ferret.api.dependencies import JobIdPath, StreamsDep, refuse_unknown_parameters
-from stoat_ferret.api.problems import responses
+from stoat_ferret.api.problems import reading
 from stoat_ferret.api.streams import MEDIA_TYPE
 from stoat_ferret.errors import InvalidCursorError
 
@@ -52,7 +52,7 @@ LastEventId = Annotated[int | None, Depends(_last_event_id)]
     summary="Follow a job",
     response_class=Response,
     responses={
-        **responses(400, 404, 422, 503),
+        **reading(400, 404, 422),
         **STREAM,
         204: {"description": "The job has ended, and `Last-Event-ID` says that its end has been seen."},
     },
@@ -70,7 +70,7 @@ async def follow_job(job_id: JobIdPath, streams: StreamsDep, after: LastEventId)
     "/events",
     summary="Follow all jobs",
     response_class=Response,
-    responses={**responses(400, 422, 503), **STREAM},
+    responses={**reading(400, 422), **STREAM},
 )
 async def follow_jobs(
     streams: StreamsDep,

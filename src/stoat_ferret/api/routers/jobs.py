@@ -22,7 +22,7 @@ from stoat_ferret.api.dependencies import (
 )
 from stoat_ferret.api.ledger_stream import NDJSON, stream_ledger
 from stoat_ferret.api.negotiation import prefers
-from stoat_ferret.api.problems import responses
+from stoat_ferret.api.problems import reading, writing
 from stoat_ferret.api.schemas.job import JobListResponse, JobStatusResponse, LedgerEntry, LedgerResponse
 from stoat_ferret.api.services.again import request_anew
 from stoat_ferret.api.services.deletion import delete_job
@@ -42,7 +42,7 @@ LEDGER: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)])
 
 
-@router.get("", summary="List jobs, newest first", responses=responses(400, 422))
+@router.get("", summary="List jobs, newest first", responses=reading(400, 422))
 async def list_jobs(
     request: Request,
     response: Response,
@@ -56,24 +56,30 @@ async def list_jobs(
     """Give jobs, newest first, with their whole records; those that are parts of others only where `parent` asks."""
     parent_id = None if parent is None else str(parent)
     page = await jobs.list(status=status, job_type=job_type, parent_id=parent_id, cursor=cursor, limit=limit)
+    total, bounded = await jobs.count_listed(status=status, job_type=job_type, parent_id=parent_id)
     link_next(request, response, page.next_cursor)
-    return JobListResponse(jobs=[JobStatusResponse.of(job) for job in page.jobs], next_cursor=page.next_cursor)
+    return JobListResponse(
+        jobs=[JobStatusResponse.of(job) for job in page.jobs],
+        next_cursor=page.next_cursor,
+        total=total,
+        total_is_lower_bound=bounded,
+    )
 
 
-@router.get("/{job_id}", summary="How a job goes", response_model=JobStatusResponse, responses=responses(404, 422))
+@router.get("/{job_id}", summary="How a job goes", response_model=JobStatusResponse, responses=reading(404, 422))
 async def get_job(request: Request, response: Response, job_id: JobIdPath, jobs: JobsDep) -> object:
     """Give a job's status, its progress and, once it is complete, its result. A failed job is a 200 that says why."""
     job = await jobs.get(job_id)
     return not_modified(request, response, str(job.revision)) or JobStatusResponse.of(job)
 
 
-@router.delete("/{job_id}", status_code=204, summary="Forget a job", responses=responses(404, 409, 422, 503))
+@router.delete("/{job_id}", status_code=204, summary="Forget a job", responses=writing(404, 409, 422))
 async def forget_job(job_id: JobIdPath, jobs: JobsDep, library: LibraryDep) -> None:
     """Delete the record of a job that has ended, those of its parts, and its ledger. Videos are not touched."""
     await delete_job(jobs, library.database, job_id)
 
 
-@router.get("/{job_id}/wait", summary="Wait for a job's end", responses=responses(404, 422))
+@router.get("/{job_id}/wait", summary="Wait for a job's end", responses=reading(404, 422))
 async def wait_for_job(
     job_id: JobIdPath,
     feed: FeedDep,
@@ -83,7 +89,7 @@ async def wait_for_job(
     return JobStatusResponse.of(await feed.wait(job_id, timeout))
 
 
-@router.post("/{job_id}/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 422))
+@router.post("/{job_id}/cancel", status_code=202, summary="Cancel a job", responses=writing(404, 409, 422))
 async def cancel_job(job_id: JobIdPath, jobs: JobsDep) -> JobStatusResponse:
     """Ask for a job's end. A pending one ends at once; a running one keeps what it has done and ends soon."""
     return JobStatusResponse.of(await jobs.cancel(job_id))
@@ -94,7 +100,7 @@ async def cancel_job(job_id: JobIdPath, jobs: JobsDep) -> JobStatusResponse:
     status_code=202,
     summary="Do a job again",
     response_model=JobStatusResponse,
-    responses={**responses(400, 403, 404, 409, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
+    responses={**writing(400, 403, 404, 409, 422), 200: ENDED, 202: SUBMITTED},
 )
 async def retry_job(
     job_id: JobIdPath, jobs: JobsDep, library: LibraryDep, settings: SettingsDep, submitting: SubmittingDep
@@ -115,7 +121,7 @@ async def retry_job(
     "/{job_id}/files",
     summary="What a job did to each file",
     response_model=LedgerResponse,
-    responses={**responses(400, 404, 422), **LEDGER},
+    responses={**reading(400, 404, 422), **LEDGER},
 )
 async def list_job_files(
     request: Request,

@@ -14,7 +14,7 @@ from stoat_ferret.api.dependencies import (
     not_modified,
     refuse_unknown_parameters,
 )
-from stoat_ferret.api.problems import responses
+from stoat_ferret.api.problems import reading, writing
 from stoat_ferret.api.schemas.job import JobSubmitResponse
 from stoat_ferret.api.schemas.library import LibraryListResponse, LibraryPatch, LibraryResponse
 from stoat_ferret.api.schemas.scan import LibraryScanRequest
@@ -28,13 +28,13 @@ LibraryIdPath = Annotated[str, Path(description="The library's id, as the list g
 router = APIRouter(prefix="/libraries", tags=["libraries"], dependencies=[Depends(refuse_unknown_parameters)])
 
 
-@router.get("", summary="List libraries", responses=responses(422))
+@router.get("", summary="List libraries", responses=reading(422))
 def list_libraries(library: LibraryDep) -> LibraryListResponse:
     """Give every library, by path. Scanning a folder that none covers makes one of it."""
     return LibraryListResponse(libraries=[LibraryResponse.of(found) for found in library.libraries()])
 
 
-@router.get("/{library_id}", summary="Show a library", response_model=LibraryResponse, responses=responses(404, 422))
+@router.get("/{library_id}", summary="Show a library", response_model=LibraryResponse, responses=reading(404, 422))
 def get_library(request: Request, response: Response, library_id: LibraryIdPath, library: LibraryDep) -> object:
     """Give one library."""
     shown = LibraryResponse.of(library.library(library_id))
@@ -44,7 +44,7 @@ def get_library(request: Request, response: Response, library_id: LibraryIdPath,
 @router.patch(
     "/{library_id}",
     summary="Set a library's name, limits and schedule",
-    responses=responses(400, 404, 422, 503, 507),
+    responses=writing(400, 404, 422),
     openapi_extra={
         "requestBody": {
             "content": {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/LibraryPatch"}}}
@@ -73,7 +73,7 @@ async def patch_library(
     status_code=202,
     summary="Scan a library",
     response_model=JobSubmitResponse,
-    responses={**responses(400, 403, 404, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
+    responses={**writing(400, 403, 404, 422), 200: ENDED, 202: SUBMITTED},
 )
 async def scan_library(
     library_id: LibraryIdPath,

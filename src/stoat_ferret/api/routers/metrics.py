@@ -7,7 +7,7 @@ from prometheus_client.exposition import choose_encoder
 
 from stoat_ferret.api.dependencies import JobsDep, StreamsDep
 from stoat_ferret.api.metrics import Numbers
-from stoat_ferret.api.problems import responses
+from stoat_ferret.api.problems import reading
 
 router = APIRouter(tags=["health"])
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["health"])
     summary="The program in numbers",
     response_class=Response,
     responses={
-        **responses(503),
+        **reading(),
         200: {
             "description": "Prometheus' text format; OpenMetrics where `Accept` asks for it.",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": "stoat_workers_alive 1.0\n"}},

@@ -17,7 +17,7 @@ from stoat_ferret.api.dependencies import (
     refuse_unknown_parameters,
 )
 from stoat_ferret.api.negotiation import prefers
-from stoat_ferret.api.problems import responses
+from stoat_ferret.api.problems import reading, writing
 from stoat_ferret.api.schemas.job import JobSubmitResponse
 from stoat_ferret.api.schemas.scan import ScanRequest
 from stoat_ferret.api.schemas.video import VideoDetailResponse, VideoListResponse, VideoResponse, VideoSearchResponse
@@ -48,7 +48,7 @@ SortParam = Annotated[
     status_code=202,
     summary="Scan a folder",
     response_model=JobSubmitResponse,
-    responses={**responses(400, 403, 422, 503, 507), 200: ENDED, 202: SUBMITTED},
+    responses={**writing(400, 403, 422), 200: ENDED, 202: SUBMITTED},
 )
 async def scan(
     body: ScanRequest, jobs: JobsDep, library: LibraryDep, settings: SettingsDep, submitting: SubmittingDep
@@ -65,7 +65,7 @@ async def scan(
     return answer or JobSubmitResponse(job_id=job.id)
 
 
-@router.get("", summary="List videos", responses=responses(400, 422))
+@router.get("", summary="List videos", responses=reading(400, 422))
 def list_videos(
     request: Request,
     response: Response,
@@ -79,7 +79,7 @@ def list_videos(
     return VideoListResponse(**_page(request, response, library, q or None, sort, cursor, limit))
 
 
-@router.get("/search", summary="Search videos", responses=responses(400, 422))
+@router.get("/search", summary="Search videos", responses=reading(400, 422))
 def search_videos(
     request: Request,
     response: Response,
@@ -93,7 +93,7 @@ def search_videos(
     return VideoSearchResponse(query=q, **_page(request, response, library, q, sort, cursor, limit))
 
 
-@router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=responses(404, 422))
+@router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=reading(404, 422))
 def get_video(request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep) -> object:
     """Give everything that is known of a video."""
     detail = library.video_detail(video_id)
@@ -101,7 +101,7 @@ def get_video(request: Request, response: Response, video_id: VideoIdPath, libra
     return not_modified(request, response, etag) or VideoDetailResponse.of_detail(detail)
 
 
-@router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=responses(400, 404, 422, 503))
+@router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=writing(400, 404, 422))
 def delete_video(
     video_id: VideoIdPath,
     library: LibraryDep,
@@ -118,7 +118,7 @@ def delete_video(
     summary="A picture of a video",
     response_class=Response,
     responses={
-        **responses(404, 422, 503),
+        **reading(404, 422),
         200: {"content": {"image/jpeg": {}, "image/webp": {}}, "description": "The picture."},
     },
 )

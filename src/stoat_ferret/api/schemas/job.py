@@ -108,6 +108,8 @@ class JobListResponse(BaseModel):
 
     jobs: list[JobStatusResponse]
     next_cursor: str | None = Field(description="Give it as `cursor` for the rest; null at the end.")
+    total: int = Field(description="All matches, not only this page; exact up to 10,000.", examples=[128])
+    total_is_lower_bound: bool = Field(False, description="True where counting stopped at `total`.")
 
 
 class LedgerEntry(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select
 
 from stoat_ferret.db.job_tables import counters, idempotency_keys, jobs
 from stoat_ferret.db.prepared import Prepared
@@ -82,17 +82,22 @@ class Requests(Records):
             InvalidCursorError: the cursor is not one of this list.
         """
         about = (status, job_type, parent_id)
-        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1).where(jobs.c.parent_id == parent_id)
+        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1).where(*_wanted(*about))
         if cursor is not None:
             query = query.where(jobs.c.id < decode_cursor(cursor, *about))
-        if status is not None:
-            query = query.where(is_(status))
-        if job_type is not None:
-            query = query.where(jobs.c.type == job_type)
         with self.database.read() as connection:
             found = [as_job(each) for each in rows(connection, query)]
         more = len(found) > limit
         return JobPage(tuple(found[:limit]), encode_cursor(found[limit - 1].id, *about) if more else None)
+
+    def count_listed(
+        self, status: JobStatus | None, job_type: str | None, parent_id: str | None, most: int
+    ) -> tuple[int, bool]:
+        """Give how many jobs `list` has on all its pages, `most` at most, and whether there are more."""
+        some = select(jobs.c.id).where(*_wanted(status, job_type, parent_id)).limit(most + 1).subquery()
+        with self.database.read() as connection:
+            count = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+        return min(count, most), count > most
 
     def count_parts(self, job_id: str) -> tuple[int, int]:
         """Give how many parts of a job have ended, and how many there are."""
@@ -145,6 +150,15 @@ class Requests(Records):
                     msg = f"The job {each['id']} is {each['status']}. Cancel it first, or wait for its end."
                     raise JobNotFinishedError(msg)
             return bool(forget(connection, [job_id], limit).job_ids)
+
+
+def _wanted(status: JobStatus | None, job_type: str | None, parent_id: str | None) -> list[ColumnElement[bool]]:
+    conditions = [jobs.c.parent_id == parent_id]
+    if status is not None:
+        conditions.append(is_(status))
+    if job_type is not None:
+        conditions.append(jobs.c.type == job_type)
+    return conditions
 
 
 def forget(connection: Connection, job_ids: Collection[str], limit: int) -> Trimmed:
