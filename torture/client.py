@@ -12,13 +12,17 @@ import httpx2
 
 from tests.test_blackbox.program import TERMINAL
 from torture.fleet import Fleet
+from torture.keys import KeyedSubmit, Keys
 from torture.tree import LivingTree
 
 MOST_WAITING = 12
 """Jobs that the client leaves unfinished at a time: more would only make the queue longer."""
 PAUSE_SECONDS = 0.03
-A_SUBMIT, A_CANCEL, A_LOOK = 0.5, 0.01, 0.7
+A_REPEAT, A_SUBMIT, A_CANCEL, A_LOOK = 0.1, 0.5, 0.01, 0.7
 """How likely each is to come next, where it can."""
+A_KEY = 0.5
+"""How likely a submit carries a key."""
+SUBMIT = "/api/v1/videos/scan"
 PROBLEM = "application/problem+json"
 
 
@@ -32,6 +36,7 @@ class Promises:
     """Jobs whose cancel was answered 202."""
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Jobs that were seen to have ended, as they were first seen."""
+    keys: Keys = field(default_factory=Keys)
     joined: int = 0
     violations: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
@@ -52,6 +57,12 @@ class Promises:
             elif record["status"] in TERMINAL:
                 self.ended[job_id] = record
 
+    def whole_scan_is_complete(self) -> bool:
+        """Tell whether a scan of the whole tree was seen to be complete: it is one library then."""
+        with self.lock:
+            ended = self.ended.items()
+            return any(r["status"] == "complete" and self.kinds[job] in ("whole", "force") for job, r in ended)
+
 
 class RestlessClient:
     """Submits, cancels and reads in a thread of its own, whether or not anyone answers; `strict`: someone has to."""
@@ -64,6 +75,8 @@ class RestlessClient:
         self._tree = tree
         self._promises = promises
         self._rng = rng
+        self._opening = _nested_folders(tree, rng)
+        """What is submitted before anything else, at once: none of it lies in a library that is known."""
         self._quiet = threading.Event()
         self._resting = threading.Event()
         self._over = threading.Event()
@@ -127,7 +140,14 @@ class RestlessClient:
 
     def _ask_one(self, client: httpx2.Client) -> None:
         waiting = self._promises.open_jobs()
-        if len(waiting) < MOST_WAITING and self._rng.random() < A_SUBMIT:
+        earlier = self._promises.keys.elsewhere(str(client.base_url))
+        if self._opening:
+            folder = self._opening[0]
+            self._submit_one(client, "whole" if folder == self._tree.root else "part", folder, {})
+            self._opening.remove(folder)
+        elif earlier and self._rng.random() < A_REPEAT:
+            self.send(client, self._rng.choice(earlier))
+        elif len(waiting) < MOST_WAITING and self._rng.random() < A_SUBMIT:
             self._submit(client)
         elif waiting and self._rng.random() < A_CANCEL:
             self._cancel(client, self._rng.choice(waiting))
@@ -143,8 +163,6 @@ class RestlessClient:
 
     def _submit(self, client: httpx2.Client) -> None:
         kind, folder, options = self._tree.scan(self._rng)
-        if folder != self._tree.root and not self._library_is_known():
-            return  # it would become a library of its own, which is offline once the folder has another name
         first = self._submit_one(client, kind, folder, options)
         if first is None or self._rng.random() > 0.3:
             return
@@ -156,13 +174,31 @@ class RestlessClient:
             if record.get("status") == "pending" and record["attempt"] == 0:
                 self._promises.violations.append(f"{second} was not joined to its equal {first}, which still waits")
 
-    def _library_is_known(self) -> bool:
-        with self._promises.lock:
-            ended, kinds = self._promises.ended.items(), self._promises.kinds
-            return any(record["status"] == "complete" and kinds[job] != "dry run" for job, record in ended)
-
     def _submit_one(self, client: httpx2.Client, kind: str, folder: Path, options: dict[str, bool]) -> str | None:
-        answer = client.post("/api/v1/videos/scan", json={"path": str(folder), **options})
+        # Before the whole is known, a folder becomes a library of its own, which is offline, rightly, once it is gone.
+        if folder != self._tree.root and not self._promises.whole_scan_is_complete() and not self._tree.pin(folder):
+            return None
+        body = {"path": str(folder), **options}
+        if self._rng.random() > A_KEY:
+            return self._acknowledged(client.post(SUBMIT, json=body), kind)
+        submit = KeyedSubmit(f"{self._rng.getrandbits(64):016x}", kind, body, str(client.base_url))
+        with self._promises.lock:
+            self._promises.keys.submits[submit.key] = submit
+        try:
+            return self.send(client, submit)
+        finally:
+            submit.sent_before = True
+
+    def send(self, client: httpx2.Client, submit: KeyedSubmit) -> str | None:
+        """Send a submit under its key, for the first time or again; gives the job that it is answered with."""
+        answer = client.post(SUBMIT, json=submit.body, headers={"Idempotency-Key": submit.key})
+        job_id = self._acknowledged(answer, submit.kind)
+        with self._promises.lock:
+            wrong = self._promises.keys.answered(submit, str(client.base_url), answer.status_code, job_id)
+            self._promises.violations += [wrong] if wrong else []
+        return job_id
+
+    def _acknowledged(self, answer: httpx2.Response, kind: str) -> str | None:
         self._check(answer)
         if answer.status_code != 202:
             return None
@@ -189,6 +225,14 @@ class RestlessClient:
             self._promises.answers[str(answer.status_code)] += 1
             if trouble:
                 self._promises.violations.append(trouble)
+
+
+def _nested_folders(tree: LivingTree, rng: random.Random) -> list[Path]:
+    """Give the root, a folder, one inside that and a few others, in any order."""
+    folders = tree.folders()
+    inner = max(folders, key=lambda folder: len(folder.parts))
+    found = {tree.root, inner, inner.parent, *rng.sample(folders, min(3, len(folders)))}
+    return rng.sample(sorted(found), len(found))
 
 
 def improper(answer: httpx2.Response) -> str | None:

@@ -18,6 +18,8 @@ import psutil
 from tests.test_blackbox.program import Calls
 
 START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+"""What an orderly stop gets: far more than it should take, and how long it took is told."""
 
 
 class Fleet:
@@ -37,6 +39,8 @@ class Fleet:
         self._address = ""
         self._seen: dict[int, psutil.Process] = {}
         self.started_at = time.monotonic()
+        self.stop_seconds: list[float] = []
+        """How long each orderly stop of a server, or of a worker beside it, took."""
 
     # Start and orderly end
 
@@ -62,6 +66,22 @@ class Fleet:
                 raise AssertionError(msg)
         return True
 
+    def all_at_work(self, seconds: float = START_SECONDS) -> bool:
+        """Wait until the server and all workers have said that they are alive; False when the server ended before."""
+        if not self.ready(seconds):
+            return False
+        until = time.monotonic() + seconds
+        with suppress(httpx2.TransportError), self.calls().client as client:
+            while time.monotonic() < until:
+                heard = client.get("/health/ready").json()["checks"]["worker"].get("facts", {}).get("pids", ())
+                here = {process.pid for process in self.workers()}
+                if len(here) > self._beside and here <= set(heard):
+                    return True
+                time.sleep(0.02)
+            msg = f"not all workers have said within {seconds:g} s that they are alive; see {self._log}"
+            raise AssertionError(msg)
+        return False
+
     @property
     def announced(self) -> bool:
         """True once the server that was started last has said where it listens."""
@@ -78,9 +98,11 @@ class Fleet:
         for process in [self._server, *self._workers]:
             if process is None or process.poll() is not None:
                 continue
+            asked = time.monotonic()
             process.terminate()
             try:
-                status = process.wait(60)
+                status = process.wait(STOP_SECONDS)
+                self.stop_seconds.append(time.monotonic() - asked)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)

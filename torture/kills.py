@@ -3,13 +3,15 @@
 usage: python -m torture.kills [--engine sqlite] [--kills 250] [--seed N] [--files 1200] [--workers 1] [--json OUT]
 
 The real server and its worker run on a real tree of small clips. A client submits, cancels and reads all the time, and
-the tree changes now and then. Meanwhile `kill -9` meets the server, a worker, both at once or a probe process, at
+the tree changes now and then. Meanwhile `kill -9` meets the server, a worker or both at once, which is one kill, at
 instants drawn log-uniformly from the start of the server, from its readiness, from the beginning of a job, from the
-moment when it examines files, or from its end. What died is started again at once. After every 25 kills comes a
-reckoning. When all jobs have ended, half of the files get other content, scans of the whole tree are submitted, and the
-last five kills meet these. Then
+moment when it examines files, or from its end. What died is started again at once. Now and then a probe process is
+killed besides, which does not count among the KILLS. After every 25 kills comes a reckoning. When all jobs have ended,
+half of the files get other content, scans of the whole tree are submitted, and the last five kills meet these; then all
+is stopped in good order soon after one more was submitted, and started again. Then
 
 - every job that was ever acknowledged must be known, and have ended within 60 s after the last restart, for good;
+- every submit that carried an `Idempotency-Key` is sent again, and must name the job that it named before;
 - the catalogue must be that of one undisturbed scan of the same tree into a new data directory, and so must the counts;
 - every complete job's ledger must add up to its result, and the change feed, read from its start, to the catalogue;
 - the databases must be sound by their own check, and no process may be left behind.
@@ -28,8 +30,10 @@ from torture.engines import Engine
 from torture.program import Arguments, run_part
 from torture.reckoning import Figures, Stage
 
-TARGETS = ("server", "worker", "both", "probe")
-TARGET_WEIGHTS = (3, 3, 3, 2)
+TARGETS = ("server", "worker", "both")
+PROBE = "probe process"
+A_PROBE = 0.22
+"""How likely a probe process is killed before the next kill."""
 MOMENTS = ("start", "ready", "job", "batch", "end")
 MOMENT_WEIGHTS = (3, 2, 3, 4, 2)
 LONGEST_DELAY = {"start": 2.0, "ready": 1.0, "job": 3.0, "batch": 2.0, "end": 0.1, "probe": 0.5}
@@ -61,10 +65,10 @@ class Kills:
                 while figures.disturbances.total() < kills and not figures.violations:
                     until = min(kills, figures.disturbances.total() + kills_a_checkpoint)
                     while figures.disturbances.total() < until - last_kills:
-                        self._kill_once()
+                        self._kill_once(until - last_kills)
                         stage.change_tree()
                     stage.client.rest()
-                    stage.reckon(*self._disturbed_last_scans(until))
+                    stage.reckon(*self._disturbed_last_scans(until), stage.stop_at_work())
                     stage.start()
                     stage.client.go_on()
         finally:
@@ -81,17 +85,28 @@ class Kills:
         self._stage.tree.renew(len(self._stage.tree.files()) // 2)
         closing = [self._stage.submit_whole()]
         while self._stage.figures.disturbances.total() < until:
-            self._kill_once()
+            self._kill_once(until)
             closing.append(self._stage.submit_whole(force=self._rng.random() < 0.3))
         return closing
 
-    def _kill_once(self) -> None:
-        target = self._rng.choices(TARGETS, TARGET_WEIGHTS)[0]
-        moment = "probe" if target == "probe" else self._rng.choices(MOMENTS, MOMENT_WEIGHTS)[0]
+    def _kill_once(self, until: int) -> None:
+        """Kill server, worker or both, perhaps a probe process before; the kills do not get more than `until`."""
+        if self._rng.random() < A_PROBE:
+            self._pause("probe")
+            if self._fleet.kill("probe"):
+                self._stage.disturbed_besides(PROBE)
+        target = self._rng.choice(TARGETS)
+        moment = self._rng.choices(MOMENTS, MOMENT_WEIGHTS)[0]
+        self._pause(moment)
+        # The start that was waited for may have been one that a kill brought about, and that the last.
+        if self._stage.figures.disturbances.total() < until:
+            self._kill(target, moment)
+
+    def _pause(self, moment: str) -> None:
+        """Wait for a moment, and then some time."""
         self._await(moment)
         longest = LONGEST_DELAY[moment]
         time.sleep(SHORTEST_DELAY * (longest / SHORTEST_DELAY) ** self._rng.random())
-        self._kill(target, moment)
 
     def _kill(self, target: str, moment: str) -> None:
         if self._fleet.kill(target):
@@ -139,7 +154,7 @@ def torture(
     kills_a_checkpoint: int = KILLS_A_CHECKPOINT,
     last_kills: int = LAST_KILLS,
 ) -> Figures:
-    """Kill the program `kills` times; gives the figures, `violations` among them."""
+    """Kill server, worker or both `kills` times; gives the figures, `violations` among them."""
     stage = Stage(engine, scratch, seed=seed, files=files, workers=workers, rightly_failed=frozenset({GIVEN_UP}))
     return Kills(stage).run(kills, kills_a_checkpoint=kills_a_checkpoint, last_kills=last_kills)
 
@@ -150,7 +165,7 @@ def main() -> None:
     def part(engine: Engine, scratch: Path, args: Arguments) -> Figures:
         return torture(engine, scratch, kills=args.times, seed=args.seed, files=args.files, workers=args.workers)
 
-    run_part("kills", __doc__, part, times=250, files=1200)
+    run_part("kills", __doc__, part, times=250, files=1200, counted="kills of the server, a worker or both at once")
 
 
 if __name__ == "__main__":

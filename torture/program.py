@@ -27,7 +27,7 @@ class Arguments:
 Part = Callable[[Engine, Path, Arguments], Figures]
 
 
-def run_part(name: str, explanation: str | None, part: Part, *, times: int, files: int) -> None:
+def run_part(name: str, explanation: str | None, part: Part, *, times: int, files: int, counted: str) -> None:
     """Read the arguments, run a part and print what came of it; status 1 where something was violated.
 
     Args:
@@ -36,10 +36,11 @@ def run_part(name: str, explanation: str | None, part: Part, *, times: int, file
         part: does it.
         times: how often, if nothing is said.
         files: clips in the tree, if nothing is said.
+        counted: what the number is one of, for --help.
     """
     parser = argparse.ArgumentParser(description=explanation, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
-    parser.add_argument(f"--{name}", type=int, default=times, dest="times")
+    parser.add_argument(f"--{name}", type=int, default=times, dest="times", help=f"{counted} (default: {times})")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
     parser.add_argument("--files", type=int, default=files)
     parser.add_argument("--workers", type=int, default=1, help="the server's own one included")
@@ -64,8 +65,16 @@ def run_part(name: str, explanation: str | None, part: Part, *, times: int, file
 
 
 def _sentence(name: str, figures: Figures) -> str:
+    besides = "".join(f", besides {what} ({count})" for what, count in figures.besides.items())
+    keyed = (
+        f"{figures.keyed_submits} submits under a key and {figures.keyed_repeats} repeats of these "
+        f"({figures.keyed_repeats_after_restart} answered by a server started since), "
+        if figures.keyed_submits
+        else ""
+    )
     return (
-        f"{figures.disturbances.total()} {name}, {figures.acknowledged} jobs acknowledged, "
+        f"{figures.disturbances.total()} {name}{besides}, {figures.acknowledged} jobs acknowledged, {keyed}"
         f"{figures.catalogues_compared} catalogues compared, all jobs ended at the latest "
-        f"{figures.slowest_end:.1f} s after the last of them, {len(figures.violations)} violations"
+        f"{figures.slowest_end:.1f} s after the last of them, slowest orderly stop {figures.slowest_stop:.1f} s, "
+        f"{len(figures.violations)} violations"
     )

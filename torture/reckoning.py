@@ -21,6 +21,8 @@ from torture.tree import LivingTree
 
 MOST_TERMINAL_SECONDS = 60.0
 GIVE_UP_SECONDS = 300.0
+MOST_AT_WORK_SECONDS = 1.5
+"""How far into a scan an orderly stop may fall."""
 SET_ASIDE = ("PROBE_CRASHED", "PROBE_TIMEOUT")
 """What becomes, rightly, of a file whose examination was ended twice."""
 
@@ -30,10 +32,19 @@ class Figures:
     """What a run counts."""
 
     disturbances: Counter[str] = field(default_factory=Counter)
+    """What was asked for, and"""
+    besides: Counter[str] = field(default_factory=Counter)
+    """what came on top of it."""
     moments: Counter[str] = field(default_factory=Counter)
     starts: int = 0
     acknowledged: int = 0
     joined: int = 0
+    keyed_submits: int = 0
+    """Submits that carried an `Idempotency-Key`, each key counted once,"""
+    keyed_repeats: int = 0
+    """how often one of them was sent again and answered,"""
+    keyed_repeats_after_restart: int = 0
+    """and how often that was by a server that had been started since."""
     scans: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -44,6 +55,8 @@ class Figures:
     catalogues_compared: int = 0
     videos_compared: int = 0
     terminal_seconds: list[float] = field(default_factory=list)
+    stop_seconds: list[float] = field(default_factory=list)
+    """How long orderly stops of servers and workers took."""
     answers: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
@@ -52,11 +65,21 @@ class Figures:
         """The longest time, in seconds, from the last disturbance or restart until all jobs had ended."""
         return max(self.terminal_seconds, default=0.0)
 
+    @property
+    def slowest_stop(self) -> float:
+        """The longest time, in seconds, that an orderly stop of a server or a worker took."""
+        return max(self.stop_seconds, default=0.0)
+
     def to_json(self) -> dict[str, Any]:
         """Give them for the report."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "terminal_seconds"}
-        half = percentile(self.terminal_seconds or [0.0], 0.5)
-        return plain | {"terminal_after_restart_s": {"p50": round(half, 2), "max": round(self.slowest_end, 2)}}
+        spread = {"terminal_seconds": "terminal_after_restart_s", "stop_seconds": "orderly_stop_s"}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in spread}
+        return plain | {told: _half_and_all(getattr(self, name)) for name, told in spread.items()}
+
+
+def _half_and_all(seconds: Sequence[float]) -> dict[str, float]:
+    values = seconds or [0.0]
+    return {"p50": round(percentile(values, 0.5), 2), "max": round(max(values), 2)}
 
 
 class Stage:
@@ -111,6 +134,22 @@ class Stage:
         self.figures.disturbances[how] += times
         self._disturbed_at = time.monotonic()
 
+    def disturbed_besides(self, how: str, times: int = 1) -> None:
+        """Count what was done besides what was asked for."""
+        self.figures.besides[how] += times
+        self._disturbed_at = time.monotonic()
+
+    def stop_at_work(self) -> str:
+        """End all in good order soon after a scan of the whole tree was submitted; gives that: it must go on later."""
+        while True:
+            self.start_until_ready()
+            if self.fleet.all_at_work():
+                break
+        job_id = self.submit_whole(force=True)
+        time.sleep(MOST_AT_WORK_SECONDS * self.rng.random())
+        self.figures.violations += self._stopped(self.fleet)
+        return job_id
+
     def change_tree(self) -> None:
         """Every other time, change the tree."""
         if self.rng.random() < 0.5:
@@ -140,18 +179,20 @@ class Stage:
         waited = self.await_all_ended()
         with self.fleet.calls().client as client:
             calls = Calls(client)
+            self._repeat_keyed_submits(calls.client)
             self._check_records(calls)
             whole = self._whole_scans(calls, closing)
             disturbed = calls.catalogue()
-        figures.violations += self.fleet.stop()
+        figures.violations += self._stopped(self.fleet)
         figures.violations += shorten(audit(self._engine, self.data, self._complete()))
         self._compare(whole, disturbed)
         figures.violations += shorten(self.promises.violations)
         self.promises.violations.clear()
         self.tree.settled()
         say(
-            f"{figures.disturbances.total()} times {dict(figures.disturbances)}, {len(self.promises.kinds)} jobs "
-            f"acknowledged, all ended {waited:.1f} s after the last of it, {len(figures.violations)} violations"
+            f"{figures.disturbances.total()} times {dict(figures.disturbances)}, besides {dict(figures.besides)}, "
+            f"{len(self.promises.kinds)} jobs acknowledged, "
+            f"all ended {waited:.1f} s after the last of it, {len(figures.violations)} violations"
         )
 
     def conclude(self) -> Figures:
@@ -161,6 +202,9 @@ class Stage:
         records = promises.ended.values()
         figures.violations += shorten(promises.violations)
         figures.acknowledged, figures.joined, figures.answers = len(promises.kinds), promises.joined, promises.answers
+        keys = promises.keys
+        figures.keyed_submits, figures.keyed_repeats = len(keys.submits), keys.repeats
+        figures.keyed_repeats_after_restart = keys.repeats_after_restart
         figures.scans.update(promises.kinds.values())
         figures.statuses.update(record["status"] for record in records)
         figures.failures.update(record["error_code"] for record in records if record["error_code"])
@@ -196,6 +240,17 @@ class Stage:
                 self.figures.violations.append(f"the acknowledged job {job_id} does not end: {record}")
                 return None
 
+    def _repeat_keyed_submits(self, client: httpx2.Client) -> None:
+        """Every key that was answered with a job is answered with it again, now that this has ended too."""
+        for submit in self.promises.keys.with_a_job():
+            self.client.send(client, submit)
+
+    def _stopped(self, fleet: Fleet) -> list[str]:
+        trouble = fleet.stop()
+        self.figures.stop_seconds += fleet.stop_seconds
+        fleet.stop_seconds.clear()
+        return trouble
+
     def _check_records(self, calls: Calls) -> None:
         """Every acknowledged job is there, has ended as it did when it was first seen, and for a reason."""
         violations = self.figures.violations
@@ -219,7 +274,7 @@ class Stage:
         failed = calls.ledger(closing[-1], outcome="failed")
         aside = [row["path"] for row in failed if row["code"] in SET_ASIDE]
         self.figures.set_aside += len(aside)
-        if 2 * self.figures.set_aside > self.figures.disturbances.total():
+        if 2 * self.figures.set_aside > self.figures.disturbances.total() + self.figures.besides.total():
             self.figures.violations.append(f"more files were set aside than can have been killed twice: {aside}")
         records = [] if aside else [calls.job(job_id) for job_id in dict.fromkeys(closing)]
         if not records or records[-1]["status"] != "complete":
@@ -238,7 +293,7 @@ class Stage:
                 result = Calls(client).scan(self.tree.root)
                 undisturbed = Calls(client).catalogue()
         finally:
-            figures.violations += fleet.stop()
+            figures.violations += self._stopped(fleet)
         figures.violations += shorten(catalogue_differences(disturbed, undisturbed, self.tree.files()))
         if not whole:
             figures.violations.append("no scan of the whole tree came to its end")

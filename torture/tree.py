@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import threading
 from pathlib import Path
 
 from tools.trees import make_tree, unique_clip
@@ -17,7 +18,10 @@ SCANS = ("whole", "part", "flat", "force", "force part", "dry run")
 
 
 class LivingTree:
-    """A library's folder with `count` clips, a few damaged files and one that is no video; half never goes at once."""
+    """A library's folder with `count` clips and some more, a few of them damaged, in folders of up to three levels.
+
+    Half of it never goes at once; nor does half of a folder that was pinned, or any folder that is one or lies in one.
+    """
 
     def __init__(self, root: Path, count: int, rng: random.Random, *, a_folder: int = 50) -> None:
         self.root = root
@@ -25,7 +29,13 @@ class LivingTree:
         self._next = count
         self._a_folder = a_folder
         self.changes = 0
+        self._lock = threading.Lock()
+        self._pinned: set[Path] = set()
         make_tree(root, count, a_folder=a_folder)
+        inner = self.folders()[0] / "inner"
+        inner.mkdir()
+        for _ in range(a_folder // 2):
+            self._new_clip(inner / f"clip {self._next:07d}.mp4")
         for number, folder in enumerate(self.folders()[:3]):
             (folder / f"damaged {number}.mp4").write_bytes(b"no video at all " * (number + 1))
         (root / "notes.txt").write_text("not a video's name")
@@ -46,10 +56,21 @@ class LivingTree:
         """Give those of them that are videos: a clip ends in the mark that makes it unlike any other."""
         return [path for path in self.files() if path.read_bytes()[-MARK_BYTES:-16].startswith(b"\0\0\0")]
 
+    def pin(self, folder: Path) -> bool:
+        """Let a folder stay where it is from now on, under its name; False if it is not there. Any thread may ask."""
+        with self._lock:
+            if folder.is_dir():
+                self._pinned.add(folder)
+            return folder.is_dir()
+
     def change(self) -> None:
         """Make one change."""
+        with self._lock:
+            self._change()
+
+    def _change(self) -> None:
         kinds = [self._add, self._add_folder, self._overwrite, self._overwrite, self._damage, self._touch]
-        if len(self._lost) < len(self._known) * MOST_LOST:
+        if self._may_lose(self.root):
             kinds += [self._remove, self._remove_folder, self._rename, self._rename_folder]
         self._rng.choice(kinds)()
         self._lost = self._known.difference(self.files())
@@ -105,23 +126,42 @@ class LivingTree:
         for _ in range(self._a_folder):
             self._new_clip(folder / f"clip {self._next:07d}.mp4")
 
+    def _may_lose(self, folder: Path) -> bool:
+        """Tell whether so little of a library is gone that some more may go."""
+        lost, known = (sum(path.is_relative_to(folder) for path in paths) for paths in (self._lost, self._known))
+        return lost < known * MOST_LOST
+
+    def _files_to_lose(self) -> list[Path]:
+        files = self._some_files()
+        around = [folder for folder in self._pinned if files and files[0].is_relative_to(folder)]
+        return files if all(map(self._may_lose, around)) else []
+
+    def _loose_folders(self) -> list[Path]:
+        """Give the folders that may go: none that is pinned, nor one above or below."""
+
+        def is_loose(folder: Path) -> bool:
+            return not any(folder.is_relative_to(pin) or pin.is_relative_to(folder) for pin in self._pinned)
+
+        return [folder for folder in self.folders()[5:] if is_loose(folder)]
+
     def _remove(self) -> None:
-        for path in self._some_files():
+        for path in self._files_to_lose():
             path.unlink()
 
     def _remove_folder(self) -> None:
-        if len(self.folders()) > 6:
-            shutil.rmtree(self._rng.choice(self.folders()[5:]))
+        if folders := self._loose_folders():
+            shutil.rmtree(self._rng.choice(folders))
 
     def _rename(self) -> None:
-        for path in self._some_files():
+        for path in self._files_to_lose():
             path.rename(path.with_name(f"renamed {self._next:07d}.mp4"))
             self._next += 1
 
     def _rename_folder(self) -> None:
-        folder = self._rng.choice(self.folders()[5:] or self.folders())
-        folder.rename(folder.with_name(f"folder {self._next:07d}"))
-        self._next += 1
+        if folders := self._loose_folders():
+            folder = self._rng.choice(folders)
+            folder.rename(folder.with_name(f"folder {self._next:07d}"))
+            self._next += 1
 
     def _overwrite(self) -> None:
         """Half of them in place, half of them replaced by another file."""

@@ -135,7 +135,7 @@ def main() -> None:
     def part(engine: Engine, scratch: Path, args: Arguments) -> Figures:
         return torture(engine, scratch, deaths=args.times, seed=args.seed, files=args.files)
 
-    run_part("deaths", __doc__, part, times=200, files=2500)
+    run_part("deaths", __doc__, part, times=200, files=2500, counted="deaths of workers and probe processes")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 from stoat_ferret.library.models import Change
 from torture.audit import catalogue_differences, feed_violations
 from torture.client import Promises, improper
+from torture.keys import KeyedSubmit, Keys
 
 Entry = tuple[str, str, bytes, str]
 ADDED: Entry = ("added", "1", b"/a", "available")
@@ -87,6 +88,38 @@ def test_a_job_that_ends_twice_is_found_out() -> None:
     promises.note({"job_id": "1", "status": "failed", "attempt": 1})
     promises.note({"job_id": "1", "status": "running", "attempt": 2})
     assert len(promises.violations) == 2
+
+
+def submit(job_id: str | None = "1") -> KeyedSubmit:
+    """Give what was sent under a key, and answered with a job."""
+    return KeyedSubmit("k", "whole", {"path": "/films"}, "http://before", sent_before=True, job_id=job_id)
+
+
+def test_a_key_may_be_answered_with_its_job_again_or_with_trouble() -> None:
+    """A submit that was cut off, or met a busy database, has no job yet, and gets one later."""
+    keys, cut_off = Keys(), submit(None)
+    assert keys.answered(submit(), "http://after", 202, "1") is None
+    assert keys.answered(submit(), "http://after", 503, None) is None
+    assert keys.answered(cut_off, "http://after", 400, None) is None
+    assert keys.answered(cut_off, "http://after", 202, "2") is None
+    assert cut_off.job_id == "2"
+
+
+@pytest.mark.parametrize(("status", "job_id"), [(202, "2"), (404, None), (422, None)])
+def test_a_key_that_has_another_job_or_none_any_more_is_found_out(status: int, job_id: str | None) -> None:
+    """The same body under the same key names the same job for as long as that is kept."""
+    assert Keys().answered(submit(), "http://after", status, job_id) is not None
+
+
+def test_repeats_after_a_restart_are_counted_apart() -> None:
+    """Only these show that a key outlives the server that took it."""
+    keys, sent = Keys(), submit()
+    keys.submits["k"] = sent
+    assert keys.elsewhere("http://after") == [sent]
+    for _ in range(2):
+        keys.answered(sent, "http://after", 202, "1")
+    assert (keys.repeats, keys.repeats_after_restart) == (2, 1)
+    assert keys.elsewhere("http://after") == []
 
 
 def answer(status: int, **fields: Any) -> httpx2.Response:

@@ -19,14 +19,23 @@ def check(figures: Figures) -> None:
     assert figures.videos_compared > 0
 
 
+def check_kills(figures: Figures) -> None:
+    """Thirty were of server and worker; keys were used, and used again after a kill."""
+    check(figures)
+    assert figures.disturbances.total() == 30
+    assert figures.disturbances.keys() <= set(kills.TARGETS)
+    assert figures.besides.keys() <= {kills.PROBE}
+    assert figures.keyed_submits > 0
+    assert figures.keyed_repeats_after_restart > 0
+    assert figures.stop_seconds
+
+
 @pytest.mark.slow
 def test_thirty_kills_lose_no_job_and_leave_the_catalogue_of_an_undisturbed_scan(tmp_path: Path) -> None:
-    """Server, worker, both and probe processes die at random instants, while a client asks and files change."""
+    """Server, worker or both die thirty times, and probe processes besides, while a client asks and files change."""
     with open_engine("sqlite") as engine:
         figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, kills_a_checkpoint=15)
-    check(figures)
-    assert figures.disturbances.total() >= 30
-    assert figures.slowest_end <= 60
+    check_kills(figures)
 
 
 @pytest.mark.slow
@@ -35,8 +44,7 @@ def test_thirty_kills_with_two_workers_on_postgres_lose_nothing_either(tmp_path:
     """The same with `stoat worker` beside the server, both of them targets."""
     with open_engine("postgres") as engine:
         figures = kills.torture(engine, tmp_path, kills=30, seed=SEED, files=400, workers=2, kills_a_checkpoint=15)
-    check(figures)
-    assert figures.slowest_end <= 60
+    check_kills(figures)
 
 
 @pytest.mark.slow
