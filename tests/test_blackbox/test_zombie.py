@@ -3,13 +3,14 @@
 Both are `stoat worker` processes that nobody supervises: a supervisor would kill the one that fell silent.
 """
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ LEASES = {
 }
 PATIENCE_SECONDS = 240.0
 LOST = "job lost to another worker"
+"""What a worker logs of a run whose writes were refused, since another one has the job."""
 
 engines = pytest.mark.parametrize(
     "engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
@@ -78,41 +80,48 @@ class House:
         self._opened.callback(_end, process)
         return process
 
-    def says(self, name: str, words: str) -> bool:
-        return words in (self.folder / f"{name}.log").read_text()
+    def lost(self, name: str) -> set[tuple[str, int]]:
+        """Give the jobs, and the attempts at them, of which a worker has logged that another one has them."""
+        lines = (self.folder / f"{name}.log").read_text().splitlines(keepends=True)
+        entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+        return {(entry["job_id"], entry["attempt"]) for entry in entries if entry["event"] == LOST}
 
-    def stop_at_work(self, process: "subprocess.Popen[bytes]") -> None:
-        """Stop a worker at a moment at which it has a job, and holds no lock of a file: nobody would get past that."""
+    def stop_at_work(self, process: "subprocess.Popen[bytes]") -> dict[str, int]:
+        """Stop a worker at a moment at which it has a job, and holds no lock of a file: nobody would get past that.
+
+        Gives the jobs that it has, each with the number of the attempt: of a scan that is shared out, perhaps a part.
+        """
         while True:
             process.send_signal(signal.SIGSTOP)
             until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
             free = self.engine.name != "sqlite" or all(map(_free, (self.data / "jobs.db", self.data / "library.db")))
             # Between two parts of a scan there would be nothing to take over.
-            if free and self.attempts(jobs.c.lease_expires_at.is_not(None)):
-                return
+            if free and (held := self.attempts(jobs.c.lease_expires_at.is_not(None))):
+                return held
             process.send_signal(signal.SIGCONT)
             time.sleep(0.01)
 
-    def stopped_at_work(self, tree: Path, least: int) -> "tuple[str, subprocess.Popen[bytes]]":
-        """Give a scan, and the worker that was stopped after it had examined some files for it."""
+    def stopped_at_work(self, tree: Path, least: int) -> "tuple[str, subprocess.Popen[bytes], dict[str, int]]":
+        """Give a scan, the worker that was stopped after it had examined some files for it, and what it had then."""
         zombie = self.worker("zombie")
         job_id = self.calls.submit(tree)
         until(lambda: ((self.calls.job(job_id)["progress_detail"] or {}).get("done") or 0) >= least)
-        self.stop_at_work(zombie)
+        held = self.stop_at_work(zombie)
         assert self.calls.job(job_id)["status"] == "running", "it ended before it could be stopped"
-        return job_id, zombie
+        return job_id, zombie, held
 
-    def taken_over(self) -> bool:
-        """Tell whether another worker has begun what the zombie was at: on Postgres that may be a part of the scan."""
-        return any(attempt > 1 for attempt in self.attempts())
+    def taken_over(self, held: dict[str, int]) -> set[tuple[str, int]]:
+        """Give the jobs that were held, with the attempts then, that another worker has begun since."""
+        now = self.attempts()
+        return {(job_id, attempt) for job_id, attempt in held.items() if now[job_id] > attempt}
 
-    def attempts(self, *which: ColumnElement[bool]) -> Sequence[int]:
-        """Give how often jobs were begun."""
+    def attempts(self, *which: ColumnElement[bool]) -> dict[str, int]:
+        """Give how often each job was begun."""
         records = self.engine.open_jobs(self.data)
         with records.read() as connection:
-            attempts = connection.execute(select(jobs.c.attempt).where(*which)).scalars().all()
+            rows = connection.execute(select(jobs.c.id, jobs.c.attempt).where(*which)).all()
         records.close()
-        return attempts
+        return {row.id: row.attempt for row in rows}
 
     def wake(self, zombie: "subprocess.Popen[bytes]") -> None:
         """Let the stopped worker go on, and wait until it says again that it is alive."""
@@ -129,7 +138,7 @@ class House:
         records.close()
 
     def everything(self, job_id: str) -> tuple[Any, ...]:
-        """Give all that a worker could have written: the list, the feed's last number, the ledger, the record."""
+        """Give all that a worker could have written: the feed, the list, the ledger, the record."""
         library = self.engine.open_library(self.data)
         with library.read() as connection:
             feed = connection.exec_driver_sql("SELECT * FROM changes ORDER BY seq").all()
@@ -175,21 +184,21 @@ def expected_counts(job: dict[str, Any]) -> None:
 @pytest.mark.parametrize("least", [1, 700])
 def test_it_writes_nothing_for_a_job_that_another_one_has_ended(house: House, tree: Path, least: int) -> None:
     """List, feed, ledger and record stay as the other worker left them; the zombie then works on as a good worker."""
-    job_id, zombie = house.stopped_at_work(tree, least)
+    job_id, zombie, held = house.stopped_at_work(tree, least)
     house.worker("heir")
     job = house.calls.finish(job_id, PATIENCE_SECONDS)
     expected_counts(job)
-    assert house.taken_over()
+    taken = house.taken_over(held)
+    assert taken
     before = house.everything(job_id)
+    assert len(before[1]) == FILES
     house.wake(zombie)
-    if house.engine.name == "sqlite":
-        until(lambda: house.says("zombie", LOST))
+    # Of each run that it had it finds out at the fence, or at the record, that it is not its own any more.
+    until(lambda: taken <= house.lost("zombie"))
+    assert house.everything(job_id) == before
     again = house.calls.scan(tree)
     assert again["unchanged"] == FILES
-    feed, _, entries, record = house.everything(job_id)
-    assert feed == before[0]
-    assert entries == before[2]
-    assert record == before[3]
+    assert house.everything(job_id) == before
     assert zombie.poll() is None
     house.calls.client.close()
     assert audit(house.engine, house.data, {job_id: job["result"]}) == []
@@ -199,12 +208,12 @@ def test_it_writes_nothing_for_a_job_that_another_one_has_ended(house: House, tr
 @engines
 def test_it_writes_nothing_while_another_one_does_its_job(house: House, tree: Path) -> None:
     """Woken in the midst of the other's work it gives up, and every file is counted once."""
-    job_id, zombie = house.stopped_at_work(tree, 1)
+    job_id, zombie, held = house.stopped_at_work(tree, 1)
     house.worker("heir")
-    until(house.taken_over)
+    until(lambda: bool(house.taken_over(held)))
+    taken = house.taken_over(held)
     house.wake(zombie)
+    until(lambda: taken <= house.lost("zombie"))
     job = house.calls.finish(job_id, PATIENCE_SECONDS)
     expected_counts(job)
-    if house.engine.name == "sqlite":
-        until(lambda: house.says("zombie", LOST))
     assert audit(house.engine, house.data, {job_id: job["result"]}) == []
