@@ -12,6 +12,7 @@ from stoat_ferret.db import copy
 from stoat_ferret.db.copy import SCHEMAS, TABLES
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url, shown
 from stoat_ferret.db.migrate import Tree, is_there, upgrade
+from stoat_ferret.db.soundness import fold_all
 from stoat_ferret.errors import ConfigurationError, StorageError
 from stoat_ferret.library import grams
 from stoat_ferret.library.upkeep import analyze
@@ -50,8 +51,8 @@ class Site:
 def copy_library(source: str, destination: str, *, lease_seconds: float, report: Report) -> list[CopiedTable]:
     """Copy all of a library to a place that holds none, and make sure that every row came through.
 
-    The source is brought to the present schema first, and nobody else can write it meanwhile. Where anything fails, the
-    destination is as it was.
+    Once the destination has proved usable and empty, the source is brought to the present schema; nothing else in it
+    changes, and nobody else can write it meanwhile. Where anything fails, the destination is as it was.
 
     Args:
         source: a data directory, or the address of a Postgres database.
@@ -67,17 +68,19 @@ def copy_library(source: str, destination: str, *, lease_seconds: float, report:
         here = opened.enter_context(_opened(source))
         if not is_there(here.databases["library"]):
             raise _no_library(here.name)
-        _upgrade(here)
         _require_idle(here, lease_seconds)
         if _is_address(destination):
             there = opened.enter_context(_opened(destination))
             _require_empty(there, lease_seconds)
+            _upgrade(there)
+            _upgrade(here)
             return _fill(here, there, report)
         folder = Path(destination).expanduser().absolute()
         _require_empty_folder(folder, lease_seconds)
         with _new_folder(folder) as made:
             with _opened(str(made), create=True) as there:
                 _upgrade(there)
+                _upgrade(here)
                 copied = _fill(here, there, report)
             _move_into_place(made, folder)
         return copied
@@ -116,6 +119,8 @@ def _upgrade(site: Site) -> None:
 
 
 def _require_idle(site: Site, lease_seconds: float) -> None:
+    if not is_there(site.databases["jobs"]):
+        return
     alive = copy.count_live_workers(site.databases["jobs"], lease_seconds)
     if alive:
         msg = (
@@ -126,13 +131,11 @@ def _require_idle(site: Site, lease_seconds: float) -> None:
 
 
 def _require_empty(site: Site, lease_seconds: float) -> None:
-    """Make the schema, and make sure that nothing is in it; the records of ended workers are not data."""
-    _upgrade(site)
+    """Make sure that nothing is in it, changing nothing; the records of ended workers are not data."""
     _require_idle(site, lease_seconds)
     held: list[str] = []
     for tree, database in site.databases.items():
-        with database.read() as connection:
-            counted = copy.count_rows(connection, TABLES[tree])
+        counted = copy.count_present_rows(database, tree)
         held += [f"{name} ({count:,})" for name, count in counted.items() if count and name != "workers"]
     if held:
         msg = (
@@ -180,6 +183,7 @@ def _fill(source: Site, destination: Site, report: Report) -> list[CopiedTable]:
             copied += [CopiedTable(tree, name, t.rows, f"{t.checksum:016x}") for name, t in tallies.items()]
     for database in destination.databases.values():
         analyze(database)
+        fold_all(database)
     return copied
 
 
@@ -217,6 +221,10 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 def _move_into_place(made: Path, folder: Path) -> None:
     """Let the copy be what the folder holds: at once where the folder is not there, else the catalogue last."""
+    aside = [name for name in FILES.values() if _is_aside(made / f"{name}-wal")]
+    if aside:
+        msg = f"The copy of {', '.join(aside)} is not whole: SQLite has left some of it aside. Do it again."
+        raise StorageError(msg)
     try:
         if not folder.exists():
             made.rename(folder)
@@ -229,6 +237,11 @@ def _move_into_place(made: Path, folder: Path) -> None:
         _sync(folder.parent)
     except OSError as error:
         raise StorageError(f"The copy could not be moved to {folder}: {error.strerror}.") from error
+
+
+def _is_aside(log: Path) -> bool:
+    """Tell whether something is in a log of changes, which is not moved with its database."""
+    return log.exists() and log.stat().st_size > 0
 
 
 def _sync(folder: Path) -> None:

@@ -1,12 +1,14 @@
 """A library that is copied to another database and back is the same library."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Table, insert, select, update
 
 from stoat_ferret import moving
@@ -17,7 +19,7 @@ from stoat_ferret.db.engine import Database, open_postgres, open_sqlite
 from stoat_ferret.db.job_tables import jobs, workers
 from stoat_ferret.db.migrate import Tree, upgrade
 from stoat_ferret.db.tables import changes, folders, rejects, videos
-from stoat_ferret.errors import ConfigurationError, StorageError
+from stoat_ferret.errors import ConfigurationError, StoatError, StorageError
 from stoat_ferret.library.search import find
 from tests.contract.catalogues import Shelf, reject, video
 from tests.factories import Stage, make_settings
@@ -89,6 +91,24 @@ def add_odd_rows(catalogue: Database) -> None:
         connection.execute(changes.delete().where(changes.c.seq < 3))
 
 
+def made_empty(folder: Path, version: str = "head") -> Path:
+    """Make a data directory of some version with nothing in it."""
+    folder.mkdir()
+    for tree in TREES:
+        with closing(open_place(str(folder), tree)) as database:
+            upgrade(database, tree, version)
+    return folder
+
+
+def versions(folder: Path) -> dict[str, str | None]:
+    """Give the versions of both schemas."""
+    found: dict[str, str | None] = {}
+    for tree in TREES:
+        with closing(open_place(str(folder), tree)) as database, database.read() as connection:
+            found[tree] = MigrationContext.configure(connection).get_current_revision()
+    return found
+
+
 def job(job_id: str, status: str, **fields: Any) -> dict[str, Any]:
     """Give a job's record."""
     usual: dict[str, Any] = {"id": job_id, "revision": 1, "type": "scan", "key": job_id, "payload": {"path": "/é"}}
@@ -153,6 +173,49 @@ def test_a_library_goes_from_folder_to_folder(source: str, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
 
 
+@pytest.mark.parametrize("reading", [False, True], ids=["open", "reading"])
+def test_a_copy_is_moved_whole_or_not_at_all(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: bool
+) -> None:
+    """Whoever has it open keeps SQLite from tidying up at the end; what lies beside the files would be left behind."""
+    target = tmp_path / "target"
+    with closing(open_place(str(made_empty(target)), "library")):
+        pass
+    others: list[sqlite3.Connection] = []
+
+    def look(database: Database) -> None:
+        others.append(sqlite3.connect(database.name, isolation_level=None))
+        if reading:
+            others[-1].execute("BEGIN")
+        others[-1].execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE more (a)")
+            connection.exec_driver_sql("DROP TABLE more")
+
+    monkeypatch.setattr(moving, "analyze", look)
+    try:
+        if reading:
+            with pytest.raises(StorageError, match="somebody reads it"):
+                copied(source, str(target))
+        else:
+            copied(source, str(target))
+    finally:
+        for other in others:
+            other.close()
+    held = rows(str(target))
+    assert held == ({name: [] for name in held} if reading else rows(source))
+
+
+def test_what_lies_beside_a_copy_is_never_left_behind(tmp_path: Path) -> None:
+    """However it came there."""
+    made, folder = made_empty(tmp_path / "made"), made_empty(tmp_path / "folder")
+    before = rows(str(folder))
+    (made / "jobs.db-wal").write_bytes(b"x")
+    with pytest.raises(StorageError, match=r"jobs\.db is not whole"):
+        moving._move_into_place(made, folder)
+    assert rows(str(folder)) == before
+
+
 @pytest.mark.postgres
 def test_a_library_goes_from_postgres_to_postgres(source: str, address: str, postgres: PostgresServer) -> None:
     """With the number and the sum of each table."""
@@ -175,6 +238,31 @@ def test_texts_that_postgres_refuses_are_made_storable(tmp_path: Path, source: s
 
 
 # Refusals
+
+
+@pytest.mark.parametrize("why", ["not empty", "not usable", "in use"])
+def test_an_older_library_is_left_as_it_is_where_the_copy_is_refused(tmp_path: Path, why: str) -> None:
+    """Once it is brought to this version, an older program would not open it any more."""
+    older = {"library": "0001", "jobs": "0001"}
+    source, target = made_empty(tmp_path / "old", "0001"), made_empty(tmp_path / "target", "0001")
+    if why == "in use":
+        with closing(open_place(str(source), "jobs")) as database, database.write() as connection:
+            connection.execute(insert(workers), [worker(seen_at=1 << 60)])
+    if why == "not empty":
+        with closing(open_place(str(target), "jobs")) as database, database.write() as connection:
+            connection.execute(insert(jobs), [job("a", "complete")])
+    if why == "not usable":
+        target = target / "library.db" / "below"
+    with pytest.raises(StoatError):
+        copied(str(source), str(target))
+    assert versions(source) == older
+    if why == "not empty":
+        assert versions(target) == older
+        return
+    with closing(open_place(str(source), "jobs")) as database, database.write() as connection:
+        connection.execute(workers.delete())
+    copied(str(source), str(tmp_path / "copy"))
+    assert versions(source) == versions(tmp_path / "copy") != older
 
 
 @pytest.mark.postgres

@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    inspect,
     select,
     type_coerce,
 )
@@ -61,6 +62,13 @@ class Tally:
 def count_rows(connection: Connection, tables: Sequence[Table]) -> dict[str, int]:
     """Count every table's rows."""
     return {table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables}
+
+
+def count_present_rows(database: Database, tree: Tree) -> dict[str, int]:
+    """Count the rows of all tables that are there, whatever version of the schema they are of."""
+    with database.read() as connection:
+        there = inspect(connection).get_table_names(schema=SCHEMAS[tree] if database.is_postgres else None)
+        return count_rows(connection, [table for table in TABLES[tree] if table.name in there])
 
 
 def clear_workers(connection: Connection) -> None:

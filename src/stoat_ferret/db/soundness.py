@@ -68,17 +68,35 @@ def fold_log(database: Database) -> bool:
     if database.is_postgres or not _log_is_large(database):
         return False
     try:
-        # Not in a transaction, which would itself be in the way.
-        with closing(database.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")  # nearly all of it, and nobody waits
-            cursor.fetchall()
-            cursor.execute(f"PRAGMA busy_timeout={FOLD_PATIENCE_MS}")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            ((busy, _, _),) = cursor.fetchall()
-            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return _fold(database)
     except sqlite3.Error as error:
         log.debug("log of changes not folded", database=database.name, error=str(error))
         return False
+
+
+def fold_all(database: Database) -> None:
+    """Bring all that SQLite has written aside into the database's file, so that this alone is the whole of it.
+
+    Raises:
+        StorageError: somebody who reads is in the way, or the file could not be written.
+    """
+    try:
+        folded = database.is_postgres or _fold(database)
+    except sqlite3.Error as error:
+        raise StorageError(f"The database {database.name} could not be written out: {error}.") from error
+    if not folded:
+        raise StorageError(f"The database {database.name} could not be written out: somebody reads it. Try again.")
+
+
+def _fold(database: Database) -> bool:
+    # Not in a transaction, which would itself be in the way.
+    with closing(database.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")  # nearly all of it, and nobody waits
+        cursor.fetchall()
+        cursor.execute(f"PRAGMA busy_timeout={FOLD_PATIENCE_MS}")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((busy, _, _),) = cursor.fetchall()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     return not busy
 
 
