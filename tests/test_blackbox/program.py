@@ -136,7 +136,7 @@ class Program(Calls):
         children = self._family.children(recursive=True)
         self.process.send_signal(signal.SIGKILL)
         self._close()
-        _, alive = psutil.wait_procs(children, timeout=30)
+        _, alive = psutil.wait_procs(children, timeout=60)
         assert not alive, f"left behind: {alive}"
 
     def stop(self) -> int:
@@ -144,12 +144,12 @@ class Program(Calls):
         children = self._family.children(recursive=True) if self.process.poll() is None else []
         self.process.terminate()
         status = self._close()
-        _, alive = psutil.wait_procs(children, timeout=10)
+        _, alive = psutil.wait_procs(children, timeout=60)
         assert not alive, f"left behind: {alive}"
         return status
 
     def _close(self) -> int:
-        status = self.process.wait(30)
+        status = self.process.wait(60)
         self.client.close()
         self._reader.join(10)
         assert self.process.stdout is not None
