@@ -23,8 +23,8 @@ from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.migrate import upgrade
 from stoat_ferret.db.tables import libraries, videos
 from stoat_ferret.errors import NoVideoStreamError
-from stoat_ferret.jobs.context import Fence, JobContext
-from stoat_ferret.jobs.fence import raise_fence
+from stoat_ferret.jobs.context import JobContext
+from stoat_ferret.jobs.fence import Fence, raise_fence
 from stoat_ferret.jobs.model import Claim, Job, JobStatus
 from stoat_ferret.jobs.queue import InMemoryJobQueue
 from stoat_ferret.library import changes, ledger

@@ -72,6 +72,23 @@ class TestParts:
         assert again.token != parent.token
         assert (await queue.finish(again, COMPLETE)).status is JobStatus.COMPLETE
 
+    async def test_a_job_that_waited_still_keeps_others_of_its_exclusive_key_away(self, queue: AsyncJobQueue) -> None:
+        """Even one that is more urgent: it has been running all the while, and says so."""
+        first = await submit(queue, "first", exclusive_key="library/")
+        parent = await claim(queue)
+        part = await submit(queue, "part", "part", parent_id=first.id)
+        await queue.await_parts(parent, {})
+        urgent = await submit(queue, "urgent", exclusive_key="library/", priority=9)
+        running = await claim(queue)
+        assert running.job.id == part.id
+        await queue.finish(running, COMPLETE)
+        assert await status(queue, first) is RUNNING
+        again = await claim(queue)
+        assert again.job.id == first.id
+        assert await queue.claim("worker") is None
+        await queue.finish(again, COMPLETE)
+        assert (await claim(queue)).job.id == urgent.id
+
     async def test_where_no_part_is_left_nobody_waits(self, queue: AsyncJobQueue) -> None:
         """The claim goes on as if nothing had been asked."""
         parent, _ = await begin(queue, parts=0)

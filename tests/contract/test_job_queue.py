@@ -293,6 +293,22 @@ class TestClaiming:
         await queue.finish(running, COMPLETE)
         assert (await claim(queue)).job.id == second.id
 
+    async def test_a_key_that_begins_with_another_is_excluded_too(self, queue: AsyncJobQueue) -> None:
+        """As folders lie in folders, whichever came first; one whose name merely begins alike does not."""
+        inner, outer, beside = [
+            await submit(queue, key, exclusive_key=key) for key in ("scan:/v/a/", "scan:/v/", "scan:/va/")
+        ]
+        running = await claim(queue)
+        assert [running.job.id, (await claim(queue)).job.id] == [inner.id, beside.id]
+        assert await queue.claim("worker") is None
+        await queue.finish(running, COMPLETE)
+        again = await submit(queue, "again", exclusive_key="scan:/v/a/", priority=0)
+        running = await claim(queue)
+        assert running.job.id == outer.id
+        assert await queue.claim("worker") is None
+        await queue.finish(running, COMPLETE)
+        assert (await claim(queue)).job.id == again.id
+
     async def test_an_exclusive_key_is_free_when_the_lease_has_ended(self, queue: AsyncJobQueue, stage: Stage) -> None:
         """A more urgent job takes the dead one's place, which waits in turn."""
         first = await submit(queue, "a", exclusive_key="library")

@@ -5,8 +5,9 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import URL
 
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
-from stoat_ferret.jobs.model import Claim, JobOutcome, JobRequest, JobStatus, Progress, Wanted
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from tests.contract.job_queues import LEASE_SECONDS, Clock, open_stage
 
 LEASE_US = int(LEASE_SECONDS * 1_000_000)
@@ -33,6 +34,7 @@ class Model:
     key: str
     exclusive_key: str | None
     priority: int
+    parent: "Model | None" = None
     status: JobStatus = JobStatus.PENDING
     attempt: int = 0
     lease: int = 0
@@ -40,13 +42,12 @@ class Model:
     progress: float | None = None
     ended: JobStatus | None = None
     owner: Claim | None = field(default=None, repr=False)
+    goes_on: bool = False
+    """Its parts have ended, for which it had waited."""
 
-    def hand_back(self) -> None:
-        self.owner = None
-        if self.cancel_requested:
-            self.status = JobStatus.CANCELLED
-        else:
-            self.status, self.progress = JobStatus.PENDING, None
+    @property
+    def waits(self) -> bool:
+        return self.status is JobStatus.RUNNING and self.owner is None and not self.goes_on
 
 
 class QueueStates(RuleBasedStateMachine):
@@ -68,7 +69,12 @@ class QueueStates(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.stack.close()
 
-    @rule(job_type=TYPES, key=st.sampled_from("ab"), exclusive=st.sampled_from([None, "x"]), priority=st.integers(0, 2))
+    @rule(
+        job_type=TYPES,
+        key=st.sampled_from("ab"),
+        exclusive=st.sampled_from([None, "x/", "x/y/", "xy/"]),
+        priority=st.integers(0, 2),
+    )
     def submit(self, job_type: str, key: str, exclusive: str | None, priority: int) -> None:
         request = JobRequest(type=job_type, payload={}, key=key, exclusive_key=exclusive, priority=priority)
         submission = self.runner.run(self.queue.submit(request))
@@ -76,6 +82,7 @@ class QueueStates(RuleBasedStateMachine):
             job
             for job in self.jobs
             if (job.type, job.key, job.status, job.attempt) == (job_type, key, JobStatus.PENDING, 0)
+            and job.parent is None
         ]
         assert submission.joined == bool(equal)
         if equal:
@@ -88,14 +95,40 @@ class QueueStates(RuleBasedStateMachine):
     def claim(self, without: tuple[str, ...]) -> None:
         claim = self.runner.run(self.queue.claim("worker", Wanted(without_types=frozenset(without))))
         for job in self._running():
-            if job.lease <= self.clock.now:
-                job.hand_back()
+            if job.owner and job.lease <= self.clock.now:
+                self._hand_back(job)
         expected = self._first(without)
-        assert (claim and claim.job.id) == (expected and expected.id)
-        if claim and expected:
-            expected.status, expected.attempt, expected.owner = JobStatus.RUNNING, expected.attempt + 1, claim
-            expected.lease, expected.progress = self.clock.now + LEASE_US, None
-            self.claims.append(claim)
+        assert (claim is None) == (not expected)
+        if claim is None:
+            return
+        job = next(job for job in expected if job.id == claim.job.id)
+        if not job.goes_on:
+            job.attempt, job.progress = job.attempt + 1, None
+            self._end_parts(job)
+        job.status, job.owner, job.lease, job.goes_on = JobStatus.RUNNING, claim, self.clock.now + LEASE_US, False
+        self.claims.append(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(index=INDEX)
+    def part_off(self, index: int) -> None:
+        _, job = self._pick(index)
+        if job.status is JobStatus.RUNNING and job.parent is None:
+            key = str(len(self.jobs))
+            request = JobRequest(type="part", payload={}, key=key, parent_id=job.id, priority=job.priority)
+            part = self.runner.run(self.queue.submit(request)).job
+            self.jobs.append(Model(part.id, "part", key, None, job.priority, parent=job))
+
+    @precondition(lambda self: self.claims)
+    @rule(index=INDEX)
+    def await_parts(self, index: int) -> None:
+        claim, job = self._pick(index)
+        if not self._allowed(claim, job):
+            with pytest.raises(FencedError):
+                self.runner.run(self.queue.await_parts(claim, {}))
+            return
+        waits = bool(self._unfinished_parts(job)) and not job.cancel_requested
+        assert self.runner.run(self.queue.await_parts(claim, {})) == waits
+        job.owner = None if waits else claim
 
     @precondition(lambda self: self.claims)
     @rule(index=INDEX)
@@ -128,8 +161,8 @@ class QueueStates(RuleBasedStateMachine):
         call = self.queue.finish(claim, JobOutcome(status=status))
         if self._allowed(claim, job):
             self.runner.run(call)
-            job.status, job.owner = status, None
             job.progress = 1.0 if status is JobStatus.COMPLETE else job.progress
+            self._end(job, status)
         else:
             with pytest.raises(FencedError):
                 self.runner.run(call)
@@ -140,7 +173,7 @@ class QueueStates(RuleBasedStateMachine):
         claim, job = self._pick(index)
         if self._allowed(claim, job):
             self.runner.run(self.queue.release(claim))
-            job.hand_back()
+            self._hand_back(job)
         else:
             with pytest.raises(FencedError):
                 self.runner.run(self.queue.release(claim))
@@ -156,7 +189,10 @@ class QueueStates(RuleBasedStateMachine):
         self.runner.run(self.queue.cancel(job.id))
         job.cancel_requested = True
         if job.status is JobStatus.PENDING:
-            job.status = JobStatus.CANCELLED
+            self._end(job, JobStatus.CANCELLED)
+        elif job.waits:
+            self._end_parts(job)
+            self._wake(job)
 
     @rule(seconds=st.sampled_from([1.0, LEASE_SECONDS / 2, LEASE_SECONDS]))
     def time_passes(self, seconds: float) -> None:
@@ -164,15 +200,14 @@ class QueueStates(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_where_the_model_says(self) -> None:
-        page = self.runner.run(self.queue.list(limit=1000))
-        real = [
-            (job.id, job.status, job.attempt, job.priority, job.cancel_requested, job.progress)
-            for job in reversed(page.jobs)
-        ]
-        assert real == [
-            (job.id, job.status, job.attempt, job.priority, job.cancel_requested, job.progress) for job in self.jobs
-        ]
-        assert len({job.revision for job in page.jobs}) == len(page.jobs)
+        revisions: list[int] = []
+        for parent in [None, *(job for job in self.jobs if job.parent is None)]:
+            page = self.runner.run(self.queue.list(limit=1000, parent_id=parent.id if parent else None))
+            assert list(map(_standing, reversed(page.jobs))) == [
+                _standing(job) for job in self.jobs if job.parent is parent
+            ]
+            revisions += [job.revision for job in page.jobs]
+        assert len(set(revisions)) == len(revisions)
 
     @invariant()
     def an_end_is_final(self) -> None:
@@ -183,19 +218,50 @@ class QueueStates(RuleBasedStateMachine):
     @invariant()
     def an_exclusive_key_runs_once(self) -> None:
         keys = [job.exclusive_key for job in self._running() if job.exclusive_key]
-        assert len(keys) == len(set(keys))
+        assert not any(_exclude(*pair) for pair in combinations(keys, 2))
 
     def _running(self) -> Iterable[Model]:
         return [job for job in self.jobs if job.status is JobStatus.RUNNING]
 
-    def _first(self, without: tuple[str, ...]) -> Model | None:
-        taken = {job.exclusive_key for job in self._running()} - {None}
+    def _first(self, without: tuple[str, ...]) -> list[Model]:
+        """Give the job that is claimed next; all that go on where several do, in whichever order."""
+        goes_on = [job for job in self.jobs if job.goes_on and job.type not in without]
+        if goes_on:
+            return goes_on
+        taken = [job.exclusive_key for job in self._running() if job.exclusive_key]
         ready = [
             job
             for job in self.jobs
-            if job.status is JobStatus.PENDING and job.type not in without and job.exclusive_key not in taken
+            if job.status is JobStatus.PENDING
+            and job.type not in without
+            and not any(_exclude(key, job.exclusive_key) for key in taken)
         ]
-        return min(ready, key=lambda job: (-job.priority, self.jobs.index(job)), default=None)
+        return sorted(ready, key=lambda job: (-job.priority, self.jobs.index(job)))[:1]
+
+    def _hand_back(self, job: Model) -> None:
+        if job.cancel_requested:
+            self._end(job, JobStatus.CANCELLED)
+        else:
+            job.status, job.owner, job.progress = JobStatus.PENDING, None, None
+
+    def _end(self, job: Model, status: JobStatus) -> None:
+        job.status, job.owner, job.goes_on = status, None, False
+        self._end_parts(job)
+        if job.parent is not None:
+            self._wake(job.parent)
+
+    def _end_parts(self, job: Model) -> None:
+        for part in self._unfinished_parts(job):
+            part.cancel_requested = True
+            if part.status is JobStatus.PENDING:
+                part.status = JobStatus.CANCELLED
+
+    def _wake(self, job: Model) -> None:
+        if job.waits and not self._unfinished_parts(job):
+            job.goes_on = True
+
+    def _unfinished_parts(self, job: Model) -> list[Model]:
+        return [part for part in self.jobs if part.parent is job and not part.status.terminal]
 
     def _pick(self, index: int) -> tuple[Claim, Model]:
         claim = self.claims[-1 - index % len(self.claims)]
@@ -204,6 +270,14 @@ class QueueStates(RuleBasedStateMachine):
     @staticmethod
     def _allowed(claim: Claim, job: Model) -> bool:
         return job.status is JobStatus.RUNNING and job.owner is claim
+
+
+def _exclude(key: str, other: str | None) -> bool:
+    return other is not None and (key.startswith(other) or other.startswith(key))
+
+
+def _standing(job: Job | Model) -> tuple[Any, ...]:
+    return job.id, job.status, job.attempt, job.priority, job.cancel_requested, job.progress
 
 
 class MemoryStates(QueueStates):

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,16 @@ def parts_of(program: Program, job_id: str) -> list[dict[str, Any]]:
     return program.pages("/api/v1/jobs", "jobs", parent=job_id)
 
 
+def seconds_taken(record: dict[str, Any]) -> float:
+    began, ended = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
+    return (ended - began).total_seconds()
+
+
 def check_whole(program: Program, tree: Path, record: dict[str, Any]) -> None:
     """The scan's figures, its ledger and the catalogue agree, and hold every file once."""
     assert record["status"] == "complete", record
     assert (record["result"]["new"], record["result"]["scanned"]) == (FILES, FILES)
+    assert 0 < record["result"]["duration_seconds"] <= seconds_taken(record) + 0.5, "two clocks may differ a little"
     ledger = program.ledger(record["job_id"], outcome="new")
     listed = {str(path) for path in tree.rglob("*.mp4")}
     assert sorted(entry["path"] for entry in ledger) == sorted(listed)
@@ -156,6 +163,19 @@ def test_a_scan_is_cancelled_with_its_parts(program: Program, tree: Path) -> Non
     time.sleep(1.0)
     assert len(program.catalogue()) == len(known)
     assert program.scan(tree)["new"] == FILES - len(known)
+
+
+def test_cancelled_while_it_still_walks_it_leaves_no_part_behind(program: Program, tree: Path) -> None:
+    """A part that is at work is told by the first write that is refused; it is no worker's loss."""
+    job_id = program.submit(tree)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not any(part["status"] == "running" for part in parts_of(program, job_id)):
+        assert time.monotonic() < until, program.job(job_id)
+    assert program.client.post(f"/api/v1/jobs/{job_id}/cancel").status_code == 202
+    assert program.finish(job_id)["status"] == "cancelled"
+    while not all(part["status"] in ("complete", "cancelled") for part in parts_of(program, job_id)):
+        assert time.monotonic() < until, parts_of(program, job_id)
+    assert "\nstoat_lease_takeovers_total 0.0\n" in program.client.get("/metrics").text
 
 
 def test_a_worker_whose_root_lies_elsewhere_on_its_machine_does_the_whole_scan(

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Delete, Insert, Select, Update, bindparam
+from sqlalchemy import Boolean, ColumnElement, CompoundSelect, Connection, Delete, Insert, Select, Update, bindparam
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from stoat_ferret.db.columns import Json
 from stoat_ferret.db.engine import on_driver
 
-Statement = Select[Any] | Insert | Update | Delete
+Statement = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete
 Convert = Callable[[Any], Any] | None
 
 _SQLITE = sqlite.dialect(paramstyle="qmark")

@@ -5,14 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import FencedError
-from stoat_ferret.jobs.fence import pass_fence, shut_fence
+from stoat_ferret.jobs.fence import Fence, pass_fence, shut_fence
 from stoat_ferret.jobs.model import Claim, Progress
 
 RATE_WINDOW_SECONDS = 5.0
@@ -35,16 +34,6 @@ class JobWaits(Exception):  # noqa: N818 - likewise
     def __init__(self, checkpoint: dict[str, Any]) -> None:
         super().__init__()
         self.checkpoint = checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """A run's right to write, in a form that can be handed to the jobs that do parts of it."""
-
-    job_id: str
-    attempt: int
-    token: str | None
-    """None: of whichever claim of the attempt is in force."""
 
 
 class Pace:
@@ -93,6 +82,7 @@ class JobContext:
         self._unsent: tuple[float | None, Progress] | None = None
         self._told_to_end = threading.Event()
         self._lost = threading.Event()
+        self._whole_is_over = threading.Event()
 
     def progress(
         self, phase: str, done: int, total: int | None, *, unit: str = "files", current: str | None = None
@@ -147,6 +137,7 @@ class JobContext:
 
         Raises:
             FencedError: another worker has the job, or this run is over; nothing was written.
+            JobCancelled: the job that this one is a part of is over, or has been begun anew; nothing was written.
             StorageError: the database could not be written.
         """
         if self._catalogue is None:
@@ -156,12 +147,22 @@ class JobContext:
             if self.lost:
                 raise FencedError
             try:
-                for fence in (self.fence, also) if also is not None else (self.fence,):
-                    pass_fence(connection, fence.job_id, fence.attempt, fence.token)
+                pass_fence(connection, self.fence)
             except FencedError:
                 self.lose()
                 raise
+            if also is not None:
+                self._pass_also(connection, also)
             yield connection
+
+    def _pass_also(self, connection: Connection, whole: Fence) -> None:
+        """Without the whole nobody wants the part. Its own claim still holds, so that it can be ended in good order."""
+        try:
+            pass_fence(connection, whole)
+        except FencedError:
+            self._whole_is_over.set()
+            self.end()
+            raise JobCancelled from None
 
     # What follows is for whoever runs the handler.
 
@@ -169,6 +170,11 @@ class JobContext:
     def lost(self) -> bool:
         """True once this run may write nothing more."""
         return self._lost.is_set()
+
+    @property
+    def whole_is_over(self) -> bool:
+        """True once it was found that the job which this one is a part of is over."""
+        return self._whole_is_over.is_set()
 
     def end(self) -> None:
         """Tell the handler to end."""
@@ -201,7 +207,8 @@ class PartContext:
         """Give a write transaction on the catalogue in which both tokens were checked.
 
         Raises:
-            FencedError: one of the two has been taken over, or is over; nothing was written.
+            FencedError: another worker has the part, or this run of it is over; nothing was written.
+            JobCancelled: the job that it is a part of is over, or has been begun anew; nothing was written.
             StorageError: the database could not be written.
         """
         with self._context.transaction(also=self._whole) as connection:

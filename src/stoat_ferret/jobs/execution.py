@@ -169,9 +169,10 @@ class _Run:
 
     async def _within_time(self, handler: JobHandler) -> dict[str, Any]:
         job = self.claim.job
+        left = None if job.timeout_seconds is None else max(0.0, job.timeout_seconds - self.claim.elapsed_seconds)
         task = asyncio.ensure_future(_called(handler, job, self.context))
         try:
-            await asyncio.wait({task}, timeout=job.timeout_seconds)
+            await asyncio.wait({task}, timeout=left)
             if not task.done():
                 self.timed_out = True
                 self.context.end()
@@ -192,7 +193,7 @@ class _Run:
         if self.timed_out:
             sentence = f"The job took longer than the {self.claim.job.timeout_seconds:g} seconds it may take."
             return JobOutcome(status=JobStatus.TIMEOUT, result=partial, error=sentence, error_code="TIMEOUT")
-        if self.stopping.is_set() and not self.cancel_requested:
+        if self.stopping.is_set() and not (self.cancel_requested or self.context.whole_is_over):
             return None
         return JobOutcome(status=JobStatus.CANCELLED, result=partial)
 

@@ -8,6 +8,7 @@ A claim of the same attempt overwrites too. There is one when a job goes on afte
 power cut undid a claim that was not yet on disk; in both cases the process that held the earlier token is past writing.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -41,6 +42,16 @@ def _raise() -> dict[str, Prepared]:
     return statements
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A run's right to write, in a form that can be handed to the jobs that do parts of it."""
+
+    job_id: str
+    attempt: int
+    token: str | None
+    """None: of whichever claim of the attempt is in force."""
+
+
 RAISE = _raise()
 """By dialect: returns a row if the fence was raised."""
 _OF_ATTEMPT = (job_claims.c.job_id == bindparam("of_job"), job_claims.c.attempt == bindparam("of_attempt"))
@@ -60,19 +71,17 @@ def raise_fence(connection: Connection, claim: Claim) -> None:
         raise FencedError
 
 
-def pass_fence(connection: Connection, job_id: str, attempt: int, token: str | None) -> None:
+def pass_fence(connection: Connection, fence: Fence) -> None:
     """Check that a run may write, and count this transaction as one in which it did.
-
-    Without a token, any run of the attempt may: that of a job which does a part of it.
 
     Raises:
         FencedError: it may not.
     """
-    mine = {"of_job": job_id, "of_attempt": attempt}
-    if token is None:
+    mine = {"of_job": fence.job_id, "of_attempt": fence.attempt}
+    if fence.token is None:
         counted = PASS_FOR_ATTEMPT.run(connection, mine)
     else:
-        counted = PASS.run(connection, mine | {"of_token": token})
+        counted = PASS.run(connection, mine | {"of_token": fence.token})
     if counted != 1:
         raise FencedError
 

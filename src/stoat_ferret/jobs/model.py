@@ -36,7 +36,11 @@ class JobRequest:
     key: str = ""
     """Requests of one type with equal keys ask for the same thing: a pending one is joined. Default: the payload."""
     exclusive_key: str | None = None
-    """At most one job with the same one runs at a time; the others stay pending."""
+    """At most one job with the same one runs at a time; the others stay pending.
+
+    A key that another one begins with excludes that too, as a folder does those in it: end what stands for a folder
+    with a slash. A job that waits for its parts runs.
+    """
     priority: int = 0
     """Higher is claimed first."""
     run_after: int | None = None
@@ -140,6 +144,8 @@ class Claim:
     """The fencing token: every write of this run carries it."""
     engine_id: int | None = None
     """The engine's own job that brought it, where the engine has such."""
+    elapsed_seconds: float = 0.0
+    """How long this attempt has taken so far: more than nothing where it goes on after waiting for its parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ Every queue moves its records by these, so that a job means the same in memory a
     (new) ──► pending ──claimed──► running ──finished──► complete, failed, timeout, cancelled
                  ▲  │                 │ │ │
                  │  └─cancelled─► cancelled (at once)
-                 ├──────handed_back───┘ │ └─struck─► pending, or failed at the third strike
-                 └─woken── waiting for its parts, without a lease ◄──waiting──┘
+                 └──────handed_back───┘ │ └─struck─► pending, or failed at the third strike
+                                        └─waiting─► still running, without a lease ──woken, claimed─► running
 """
 
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ def joined(row: Row, request: JobRequest) -> Changes:
 def claimed(
     row: Row, *, worker_id: str, token: str, now: int, lease_expires_at: int, engine_id: int | None = None
 ) -> Changes:
-    """Give a pending job to a worker: for a new attempt, or to go on with the one that waited for the job's parts."""
+    """Give a job to a worker: for a new attempt, or to go on with the one that waited for the job's parts."""
     lease: Changes = {
         "status": JobStatus.RUNNING.value,
         "token": token,
@@ -90,14 +90,22 @@ def waiting(checkpoint: dict[str, Any]) -> Changes:
     return {**NOBODY, "checkpoint": checkpoint}
 
 
-def woken(row: Row) -> Changes:
-    """Let a job that waited for its parts go on, on the next free slot."""
-    return {**NOBODY, "status": JobStatus.PENDING.value, "key": _own_key(row), "resumes": True}
+def woken() -> Changes:
+    """Let a job that waited for its parts go on, on the next free slot.
+
+    It has been running all the while, and keeps others of its exclusive key from running.
+    """
+    return {"resumes": True}
 
 
 def waits(row: Row) -> bool:
     """Tell whether a job waits for its parts."""
-    return row["status"] == JobStatus.RUNNING.value and row["lease_expires_at"] is None
+    return row["status"] == JobStatus.RUNNING.value and row["lease_expires_at"] is None and not row["resumes"]
+
+
+def is_takeable(row: Row) -> bool:
+    """Tell whether a job is one that a worker may claim: it is pending, or goes on after it has waited."""
+    return row["status"] == JobStatus.PENDING.value or bool(row["resumes"])
 
 
 def handed_back(row: Row, *, now: int, run_after: int | None = None) -> Changes:
@@ -152,7 +160,7 @@ def cancelled(row: Row, *, now: int) -> Changes:
         raise JobAlreadyFinishedError(msg)
     if row["cancel_requested"]:
         return {}
-    if status is JobStatus.PENDING and not row["resumes"]:
+    if status is JobStatus.PENDING:
         return {"cancel_requested": True, **finished(row, JobOutcome(status=JobStatus.CANCELLED), now=now)}
     return {"cancel_requested": True}
 

@@ -131,7 +131,7 @@ class _Scan:
             else:
                 with job.transaction() as connection:
                     libraries.append(repository.add_library(connection, options.path, max_loss_fraction))
-        waits = Waits(since=time.time())
+        waits = Waits()
         with ExitStack() as opened:
             # Starting processes costs more than an unchanged rescan of thousands of files, so it waits for the first.
             pool = cache(lambda: opened.enter_context(open_pool()))
@@ -147,7 +147,7 @@ class _Scan:
                     self._troubles.append(trouble)
         if not waits.surveyed:
             return None
-        waits.troubles = self._troubles
+        waits.troubles, waits.since = self._troubles, time.time()
         return waits
 
     def go_on(self, waits: Waits, distributor: Distributor | None) -> None:

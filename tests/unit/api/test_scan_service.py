@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoat_ferret.api.app import create_app
-from stoat_ferret.api.services.scan import scan_options, scan_request, validate_scan_path
+from stoat_ferret.api.services.scan import exclusive_key, scan_options, scan_request, validate_scan_path
 from stoat_ferret.errors import InvalidPathError, PathTimeoutError
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.scan.scope import ScanOptions
@@ -54,8 +54,24 @@ def test_scans_of_one_library_exclude_each_other(stage: Stage, tmp_path: Path) -
         scan_request(ScanOptions(path=bytes(path)), stage.repository).exclusive_key
         for path in (tmp_path / "v", tmp_path / "v" / "a", tmp_path / "v" / "gone")
     }
-    assert len(keys) == 1
-    assert scan_request(ScanOptions(path=bytes(tmp_path)), stage.repository).exclusive_key not in keys
+    (key,) = keys
+    above = scan_request(ScanOptions(path=bytes(tmp_path)), stage.repository).exclusive_key
+    beside = scan_request(ScanOptions(path=bytes(tmp_path / "vv")), stage.repository).exclusive_key
+    assert key is not None
+    assert above is not None
+    assert beside is not None
+    assert key.startswith(above)
+    assert not beside.startswith(key)
+
+
+def test_a_key_is_never_too_long_for_an_index() -> None:
+    """That of a folder further up stands for it, which excludes more."""
+    deep = b"/v" + b"/\xff\xfe" * 700
+    key = exclusive_key(deep)
+    assert len(key.encode()) < 2_704
+    assert exclusive_key(deep + b"/below").startswith(key)
+    assert key.startswith(exclusive_key(b"/v"))
+    assert exclusive_key(b"/") == "scan:/"
 
 
 def test_a_disk_that_fails_is_said_to(

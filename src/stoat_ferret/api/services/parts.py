@@ -10,7 +10,8 @@ import structlog
 from stoat_ferret import paths
 from stoat_ferret.api.services.requests import with_settings
 from stoat_ferret.errors import JobNotFoundError, NotReachedError, StorageError
-from stoat_ferret.jobs.context import NEARLY_DONE, Fence, JobContext, PartContext
+from stoat_ferret.jobs.context import NEARLY_DONE, JobContext, PartContext
+from stoat_ferret.jobs.fence import Fence
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest, JobStatus, Progress
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.media.shelf import PoolShelf

@@ -39,6 +39,8 @@ from stoat_ferret.scan.walk import MOST_PATH_BYTES
 from stoat_ferret.settings import Settings
 
 SCAN_JOB_TYPE = "scan"
+MOST_KEY_CHARACTERS = 600
+"""Of four bytes at most, they fit what an index of Postgres takes (2,704)."""
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +133,14 @@ def _not_readable(shown: str) -> str:
     return f"The folder {shown} cannot be read by the user that runs stoat. Grant read and search permission on it."
 
 
+def exclusive_key(folder: bytes) -> str:
+    """Give the key by which scans of a folder exclude those of folders in it, and of those it lies in."""
+    # Indexes take no more; the key of a folder further up excludes more than need be, and never less.
+    while len(place := place_of(folder)) > MOST_KEY_CHARACTERS:
+        folder = folder.rpartition(b"/")[0]
+    return f"scan:{place.rstrip('/')}/"
+
+
 def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequest:
     """Give the job that does a scan; equal scans have equal keys, scans of one library exclude each other."""
     # The outermost one: scans of a library and of another one inside it exclude each other too.
@@ -145,7 +155,7 @@ def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequ
             "accept_loss": options.accept_loss,
             "dry_run": options.dry_run,
         },
-        exclusive_key="scan:" + paths.encode_base64(library.path_bytes if library else options.path),
+        exclusive_key=exclusive_key(library.path_bytes if library else options.path),
         place=place_of(options.path),
     )
 

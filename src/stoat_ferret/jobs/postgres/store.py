@@ -3,7 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, column, exists, func, literal_column, or_, select, table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    column,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+)
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.job_tables import jobs
@@ -11,8 +23,8 @@ from stoat_ferret.jobs.model import ANYTHING, Claim, JobStatus, Wanted
 from stoat_ferret.jobs.postgres.tokens import Tokens, queue_name
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.store.records import BY_ID, is_, rows
-from stoat_ferret.jobs.store.runs import IN_REACH, READY, READY_ID
-from stoat_ferret.jobs.transitions import Row
+from stoat_ferret.jobs.store.runs import IN_REACH, TAKEABLE
+from stoat_ferret.jobs.transitions import Row, is_takeable
 
 TRIES = 100
 """Tokens looked at in one claim, that is in one transaction, which others wait for."""
@@ -32,17 +44,19 @@ def _of_job() -> ColumnElement[bool]:
 
 WAITS = exists().where(_of_job(), WAITING)
 IS_DUE = exists().where(_of_job(), WAITING, or_(tokens.c.scheduled_at.is_(None), tokens.c.scheduled_at <= func.now()))
-READY_QUEUES = select(jobs.c.type, jobs.c.place, jobs.c.exclusive_key).where(READY).distinct()
+READY_QUEUES = select(jobs.c.type, jobs.c.place, jobs.c.exclusive_key).where(TAKEABLE).distinct()
 READY_QUEUES_IN_REACH = READY_QUEUES.where(IN_REACH)
-READY_UNOFFERED = select(jobs).where(READY, ~IS_DUE).order_by(jobs.c.id).limit(TRIES)
-UNOFFERED = select(jobs).where(is_(JobStatus.PENDING), ~WAITS).order_by(jobs.c.id).limit(TRIES)
+READY_ID = select(jobs.c.id).where(TAKEABLE, jobs.c.id == bindparam("job_id"))
+READY_UNOFFERED = select(jobs).where(TAKEABLE, ~IS_DUE).order_by(jobs.c.id).limit(TRIES)
+TO_OFFER = or_(is_(JobStatus.PENDING), and_(is_(JobStatus.RUNNING), jobs.c.resumes))
+UNOFFERED = select(jobs).where(TO_OFFER, ~WAITS).order_by(jobs.c.id).limit(TRIES)
 # A token that stands for nothing: its job waits no more, or is not run on its behalf.
 ORPHANS = (
     select(tokens.c.id)
     .select_from(tokens.outerjoin(jobs, _of_job()))
     .where(
         or_(
-            and_(WAITING, or_(jobs.c.id.is_(None), ~is_(JobStatus.PENDING))),
+            and_(WAITING, or_(jobs.c.id.is_(None), ~TO_OFFER)),
             and_(DOING, jobs.c.engine_id.is_distinct_from(tokens.c.id)),
         )
     )
@@ -99,7 +113,7 @@ class PostgresJobStore(JobStore):
                 mended = True
                 continue
             found = BY_ID.rows(connection, job_id=token.queueing_lock)
-            if not found or found[0]["status"] != JobStatus.PENDING.value:
+            if not found or not is_takeable(found[0]):
                 self._tokens.forget(connection, token.id)
             elif connection.execute(READY_ID, at | {"job_id": token.queueing_lock}).first() is None:
                 self._tokens.rest(connection, token)

@@ -27,6 +27,8 @@ TASK = "run"
 QUEUE_NAME_LENGTH = 40
 """Procrastinate makes a channel's name of it, for which Postgres has 63 bytes, and puts 23 of its own before it."""
 DIGEST_BYTES = 8
+GOES_ON = 1 << 30
+"""Above every priority that is asked for."""
 REST_SECONDS = 1.0
 """After how long a job that cannot run now is tried again."""
 
@@ -182,8 +184,8 @@ def _adapted(value: Any) -> Any:
 
 
 def _priority(row: Row) -> int:
-    # One that goes on after its parts have ended comes before the others: it was begun before them.
-    return 2 * int(row["priority"]) + bool(row["resumes"])
+    # One that goes on after its parts have ended comes before all others: it was begun before them.
+    return GOES_ON if row["resumes"] else int(row["priority"])
 
 
 def _is_doing(connection: Connection, row: Row, token_id: int) -> bool:

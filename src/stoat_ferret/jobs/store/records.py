@@ -32,7 +32,7 @@ from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
-from stoat_ferret.jobs.transitions import Changes, Row, as_job, cancelled, finished, new_row, waits, woken
+from stoat_ferret.jobs.transitions import Changes, Row, as_job, cancelled, finished, is_takeable, new_row, waits, woken
 
 REVISION = "revision"
 CHANGED = "stoat_jobs_changed"
@@ -59,8 +59,8 @@ UNFINISHED_PARTS = Prepared(
 DATABASE_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 
 
-URGENCY = {"status", "priority", "run_after"}
-"""The columns of which a change makes a pending job ready, or sooner so."""
+URGENCY = {"status", "priority", "run_after", "resumes"}
+"""The columns of which a change makes a job that a worker may claim ready, or sooner so."""
 
 
 class Dispatch(Protocol):
@@ -154,7 +154,7 @@ class Records:
 
     def _tell(self, connection: Connection, changed: Row, changes: Changes, held: int | None = None) -> None:
         """Tell the engine of a job that is ready now, or more urgently so, and Postgres' listeners of any change."""
-        ready = changed["status"] == JobStatus.PENDING.value
+        ready = is_takeable(changed)
         if self._dispatch is not None and ready and not changes.keys().isdisjoint(URGENCY):
             self._dispatch.offer(connection, changed, held)
         elif self._dispatch is not None and held is not None and changed["engine_id"] is None:
@@ -184,7 +184,7 @@ class Records:
     def _wake(self, connection: Connection, parent_id: str) -> None:
         for parent in BY_ID.rows(connection, job_id=parent_id):
             if waits(parent) and not UNFINISHED_PARTS.rows(connection, parent_id=parent_id):
-                self._change(connection, parent, woken(parent))
+                self._change(connection, parent, woken())
 
 
 def row(connection: Connection, job_id: str) -> Row:

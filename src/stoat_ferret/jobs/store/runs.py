@@ -3,7 +3,20 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union,
+)
 from uuid_utils.compat import uuid4
 
 from stoat_ferret.db.job_tables import jobs
@@ -19,10 +32,15 @@ found out, and those that merely ran beside it are not given up with it."""
 TAKEOVERS = "lease_takeovers"
 
 
+def _begins(whole: ColumnElement[str], start: ColumnElement[str]) -> ColumnElement[bool]:
+    return func.substr(whole, literal_column("1"), func.length(start)) == start
+
+
 def _ready() -> ColumnElement[bool]:
     other = jobs.alias("other")
     running = is_(JobStatus.RUNNING, other)
-    taken = exists().where(running, other.c.exclusive_key == jobs.c.exclusive_key)
+    mine, theirs = jobs.c.exclusive_key, other.c.exclusive_key
+    taken = exists().where(running, or_(_begins(mine, theirs), _begins(theirs, mine)))
     suspected = exists().where(running, other.c.strikes > 0, other.c.started_at > bindparam("suspected_since"))
     return and_(
         is_(JobStatus.PENDING),
@@ -33,17 +51,34 @@ def _ready() -> ColumnElement[bool]:
     )
 
 
+def _overdue() -> ColumnElement[bool]:
+    part = jobs.alias("part")
+    unfinished = or_(is_(JobStatus.PENDING, part), is_(JobStatus.RUNNING, part))
+    untold = exists().where(part.c.parent_id == jobs.c.id, unfinished, part.c.cancel_requested == false())
+    until = jobs.c.started_at + jobs.c.timeout_seconds * literal_column("1000000")
+    return and_(is_(JobStatus.RUNNING), jobs.c.lease_expires_at.is_(None), until <= bindparam("now"), untold)
+
+
+ONE: ColumnElement[int] = literal_column("1")
 # A job that waits for its parts runs without a lease; null is never in the past.
 EXPIRED = and_(is_(JobStatus.RUNNING), jobs.c.lease_expires_at <= bindparam("now"))
 ALL_EXPIRED = Prepared(select(jobs).where(EXPIRED))
-HAS_EXPIRED = Prepared(select(jobs.c.id).where(EXPIRED).limit(literal_column("1")))
+HAS_EXPIRED = Prepared(select(jobs.c.id).where(EXPIRED).limit(ONE))
+# Its time may be over all the same. Its parts are then told to end, and the worker that takes it up ends it.
+OVERDUE = _overdue()
+ALL_OVERDUE = Prepared(select(jobs).where(OVERDUE))
+HAS_OVERDUE = Prepared(select(jobs.c.id).where(OVERDUE).limit(ONE))
 READY = _ready()
+RESUMES = and_(is_(JobStatus.RUNNING), jobs.c.resumes == true(), ~among(jobs.c.type, "without_types"))
 IN_REACH = or_(jobs.c.place.is_(None), among(jobs.c.place, "places"))
-_FIRST_READY = select(jobs).where(READY).order_by(jobs.c.priority.desc(), jobs.c.id).limit(literal_column("1"))
-FIRST_READY = Prepared(_FIRST_READY)
-FIRST_READY_IN_REACH = Prepared(_FIRST_READY.where(IN_REACH))
-READY_ID = select(jobs.c.id).where(READY, jobs.c.id == bindparam("job_id"))
-PENDING_PLACES = Prepared(select(jobs.c.place).distinct().where(is_(JobStatus.PENDING), jobs.c.place.is_not(None)))
+# Those that go on come first: they were begun before the others. Two statements, since each has an index of its own.
+_FIRST_READY = select(jobs).where(READY).order_by(jobs.c.priority.desc(), jobs.c.id).limit(ONE)
+_FIRST_RESUMING = select(jobs).where(RESUMES).order_by(jobs.c.id).limit(ONE)
+FIRST = tuple(map(Prepared, (_FIRST_RESUMING, _FIRST_READY)))
+FIRST_IN_REACH = tuple(Prepared(query.where(IN_REACH)) for query in (_FIRST_RESUMING, _FIRST_READY))
+TAKEABLE = or_(READY, RESUMES)
+_PLACE = select(jobs.c.place).where(jobs.c.place.is_not(None))
+PLACES = Prepared(union(_PLACE.where(is_(JobStatus.PENDING)), _PLACE.where(is_(JobStatus.RUNNING), jobs.c.resumes)))
 RUNNING_OF_TYPES = Prepared(
     select(jobs.c.type, func.count().label("running"))
     .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None))
@@ -58,9 +93,9 @@ class Runs(Records):
         """Tell whether a claim would change anything."""
         with self.database.read() as connection:
             at = self._at(connection, wanted)
-            if HAS_EXPIRED.rows(connection, now=at["now"]):
+            if any(query.rows(connection, now=at["now"]) for query in (HAS_EXPIRED, HAS_OVERDUE)):
                 return True
-            return bool(_first_ready(at).rows(connection, **at))
+            return any(query.rows(connection, **at) for query in _first(at))
 
     @with_last_reserve
     def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
@@ -69,15 +104,17 @@ class Runs(Records):
         with self._write(durable=False) as connection:
             self._take_back_expired(connection)
             at = self._at(connection, wanted)
-            for found in _first_ready(at).rows(connection, **at):
-                return self._claim(connection, found, worker_id, at["now"])
+            for query in _first(at):
+                for found in query.rows(connection, **at):
+                    return self._claim(connection, found, worker_id, at["now"])
             return None
 
     @with_last_reserve
     def take_back_expired(self) -> list[Job]:
         """Hand back the jobs whose leases have ended; gives them as they were."""
         with self.database.read() as connection:
-            if not HAS_EXPIRED.rows(connection, now=self._now(connection)):
+            now = self._now(connection)
+            if not any(query.rows(connection, now=now) for query in (HAS_EXPIRED, HAS_OVERDUE)):
                 return []
         with self._write() as connection:
             return self._take_back_expired(connection)
@@ -167,7 +204,9 @@ class Runs(Records):
             lease_expires_at=now + self._lease_us,
             engine_id=engine_id,
         )
-        return Claim(self._change(connection, found, changes), token, engine_id)
+        job = self._change(connection, found, changes)
+        begun = now if job.started_at is None else job.started_at
+        return Claim(job, token, engine_id, elapsed_seconds=(now - begun) / 1_000_000)
 
     def _take_back_expired(self, connection: Connection) -> list[Job]:
         now = self._now(connection)
@@ -176,15 +215,18 @@ class Runs(Records):
             self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
         if expired:
             count_up(connection, TAKEOVERS, len(expired))
+        for found in ALL_OVERDUE.rows(connection, now=now):
+            self._end_parts(connection, found["id"], now)
+            self._wake(connection, found["id"])
         return [as_job(found) for found in expired]
 
     def _at(self, connection: Connection, wanted: Wanted) -> dict[str, Any]:
-        """Give the parameters of READY, and of IN_REACH where places matter."""
+        """Give the parameters of TAKEABLE, and of IN_REACH where places matter."""
         now = self._now(connection)
         without = wanted.without_types | self._full_types(connection)
         at = {"now": now, "suspected_since": now - SUSPECT_SECONDS * 1_000_000, "without_types": sorted(without)}
         if wanted.reaches is not None:
-            at["places"] = self._reached([found["place"] for found in PENDING_PLACES.rows(connection)], wanted)
+            at["places"] = self._reached([found["place"] for found in PLACES.rows(connection)], wanted)
         return at
 
     @staticmethod
@@ -199,5 +241,5 @@ class Runs(Records):
         return frozenset(name for name, limit in self.limits.items() if running.get(name, 0) >= limit)
 
 
-def _first_ready(at: dict[str, Any]) -> Prepared:
-    return FIRST_READY_IN_REACH if "places" in at else FIRST_READY
+def _first(at: dict[str, Any]) -> tuple[Prepared, ...]:
+    return FIRST_IN_REACH if "places" in at else FIRST
