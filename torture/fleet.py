@@ -73,9 +73,8 @@ class Fleet:
         until = time.monotonic() + seconds
         with suppress(httpx2.TransportError), self.calls().client as client:
             while time.monotonic() < until:
-                heard = client.get("/health/ready").json()["checks"]["worker"].get("facts", {}).get("pids", ())
                 here = {process.pid for process in self.workers()}
-                if len(here) > self._beside and here <= set(heard):
+                if len(here) > self._beside and here <= heard(client):
                     return True
                 time.sleep(0.02)
             msg = f"not all workers have said within {seconds:g} s that they are alive; see {self._log}"
@@ -195,6 +194,12 @@ class Fleet:
                 if line.startswith(b"listening on ") and server is self._server:
                     self._address = line.decode().split()[-1]
                     announced.set()
+
+
+def heard(client: httpx2.Client) -> set[int]:
+    """Give the process ids of the workers that have said of late that they are alive."""
+    facts: dict[str, Any] = client.get("/health/ready").json()["checks"]["worker"].get("facts", {})
+    return set(facts.get("pids", ()))
 
 
 def _present(process: "subprocess.Popen[bytes] | None") -> psutil.Process | None:
