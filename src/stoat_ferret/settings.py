@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         default_factory=lambda: min(8, os.cpu_count() or 2), ge=1, le=64, description="Processes that examine files."
     )
     probe_timeout_seconds: float = Field(30.0, gt=0, description="Time that one file may take to be examined.")
-    probe_memory_mib: int = Field(2048, ge=256, description="Address space that one examining process may use, in MiB.")
+    probe_memory_mib: int = Field(2048, ge=512, description="Address space that one examining process may use, in MiB.")
     path_timeout_seconds: float = Field(2.0, gt=0, description="Time that a disk has to answer whether a path exists.")
     lease_seconds: float = Field(10.0, gt=0, description="A job whose worker is silent for so long is taken over.")
     lease_renew_seconds: float = Field(2.0, gt=0, description="How often a worker says that it is alive.")

@@ -29,6 +29,7 @@ from stoat_ferret.media import grabber as grabber_module
 from stoat_ferret.media import process as process_module
 from stoat_ferret.media.pool import FrameGrabber, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.process import WorkerLostError, WorkerProcess
+from stoat_ferret.media.worker import ROOM_BYTES
 from tests.media_files import clip_file, place_clip, stream_without_picture, truncate
 
 FAKE_WORKER = """
@@ -362,15 +363,20 @@ def test_a_process_that_is_slow_to_start_is_given_up(
         until_true(lambda: pool.wait(0.5))
 
 
+def most_address_space(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmPeak:")[2].split()[0]) << 10
+
+
 def test_a_process_that_needs_too_much_memory_is_stopped(tmp_path: Path) -> None:
     """A limit below what a large picture takes is an outcome of that file, and its process is replaced."""
-    place_clip(tmp_path / "large.mp4", size=(4096, 2160), frames=1, codec="libx265", hdr="hdr10")
+    place_clip(tmp_path / "large.mp4", size=(8192, 4320), frames=1, codec="libx265", hdr="hdr10")
     place_clip(tmp_path / "small.mp4")
     tasks = [ProbeTask(key, bytes(tmp_path / name)) for key, name in enumerate(["large.mp4"] + ["small.mp4"] * 3)]
     with ProbePool(workers=1) as pool:
         drain(pool, tasks[1:])
-        used = psutil.Process(pool._seats[0].worker.process.pid).memory_info().vms
-    with ProbePool(workers=1, memory_limit_bytes=used + (32 << 20)) as pool:
+        used = most_address_space(pool._seats[0].worker.process.pid)
+    with ProbePool(workers=1, memory_limit_bytes=used + ROOM_BYTES + (8 << 20)) as pool:
         large, *small = drain(pool, tasks)
         assert pool.restarts == 1
     assert [outcome.error for outcome in small] == [None, None, None]

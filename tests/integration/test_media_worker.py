@@ -38,6 +38,12 @@ def serve(pipe: tuple[Connection, Connection], path: Path, **task: Any) -> tuple
     return json.loads(ours.recv_bytes()), goes_on
 
 
+def first_message(process: WorkerProcess) -> bytes:
+    while not (messages := process.receive()):
+        time.sleep(0.01)
+    return messages[0]
+
+
 @pytest.mark.parametrize("how", ["written", "replaced", "removed"])
 def test_a_file_that_changes_meanwhile(
     pipe: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -127,6 +133,30 @@ def test_a_process_that_cannot_load_what_it_needs_ends_instead_of_blaming_files(
     with pytest.raises(ImportError):
         serve(pipe, tmp_path / "x.mp4")
     assert not pipe[0].poll()
+
+
+def test_a_process_short_of_memory_says_nothing_rather_than_half_the_truth(tmp_path: Path) -> None:
+    """FFmpeg leaves out, without a word, what it has no memory for; another process then gets the file."""
+    path = tmp_path / "x.mp4"
+    place_clip(path, size=(1280, 720))
+    task = {"kind": "probe", "path": encode_base64(bytes(path)), "follow_symlink": False}
+    truth, silent = probe(bytes(path)).to_json(), 0
+    for room in range(0, 128, 8):
+        process = WorkerProcess(1 << 31)
+        try:
+            first_message(process)
+            limit = psutil.Process(process.process.pid).memory_info().vms + (room << 20)
+            resource.prlimit(process.process.pid, resource.RLIMIT_AS, (limit, limit))
+            process.send(task)
+            answer = json.loads(first_message(process))
+        except WorkerLostError:
+            silent += 1
+        else:
+            assert answer["info"] == truth or (answer["error"] or {}).get("code") == "PROBE_CRASHED"
+        finally:
+            process.kill()
+            process.reaped(10)
+    assert silent
 
 
 def test_bytes_read_are_estimated_where_the_kernel_does_not_count(

@@ -42,6 +42,10 @@ ORPHAN_SECONDS = 5.0
 """How long the process outlives its parent while a file keeps it busy."""
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 """The process writes no file but its log, which a noisy library must not fill the disk with."""
+ROOM_BYTES = 64 * 1024 * 1024
+"""How far from its memory limit a process must have stayed for its answer to be believed: more than is asked for at a
+time, so that nothing can have been refused."""
+TOO_MUCH = "Examining the file needs more memory than one file may have."
 _NICENESS = 10
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -109,6 +113,9 @@ def _send(pipe: Connection, message: Json) -> None:
 
 def _serve(pipe: Connection, task: Json) -> bool:
     """Do one task and answer it; False if the process had better end."""
+    if _is_short_of_memory():
+        msg = "no memory is left to examine a file with"  # no fault of this one: another process gets it
+        raise RuntimeError(msg)
     began, read_before = time.monotonic(), _bytes_read_so_far()
     answer: Json = {"stat": None, "fingerprint": None, "info": None, "image": False, "error": None, "retiring": False}
     image = b""
@@ -123,7 +130,7 @@ def _serve(pipe: Connection, task: Json) -> bool:
     except StoatError as error:
         answer["error"] = _failure(error)
     except MemoryError:
-        answer["error"] = _failure(ProbeCrashedError("Examining the file needs more memory than one file may have."))
+        answer["error"] = _failure(ProbeCrashedError(TOO_MUCH))
         answer["retiring"] = True
     except ImportError:
         # Part of the media library could not be loaded, whatever the file. A process that answered so would fail all
@@ -132,6 +139,8 @@ def _serve(pipe: Connection, task: Json) -> bool:
     except Exception as error:  # noqa: BLE001 - the border: whatever a file does to us is an answer, and is logged there
         answer["error"] = _failure(MediaError(f"{type(error).__name__}: {error}"))
         answer["traceback"] = traceback.format_exc(limit=-8)
+    if _is_short_of_memory() and not answer["retiring"]:
+        answer |= {"info": None, "image": False, "error": _failure(ProbeCrashedError(TOO_MUCH)), "retiring": True}
     read_after = _bytes_read_so_far()
     if read_before is not None and read_after is not None:
         answer["bytes_read"] = max(0, read_after - read_before)
@@ -142,6 +151,22 @@ def _serve(pipe: Connection, task: Json) -> bool:
     if answer["image"]:
         pipe.send_bytes(image)
     return not answer["retiring"]
+
+
+def _is_short_of_memory() -> bool:
+    """Tell whether memory was short: FFmpeg then leaves out what it had no room to look at, and says nothing."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    peak = _most_address_space()
+    return limit != resource.RLIM_INFINITY and peak is not None and peak + ROOM_BYTES > limit
+
+
+def _most_address_space() -> int | None:
+    """Give the most bytes of address space that the process ever had; None where the kernel does not say."""
+    try:
+        status = Path("/proc/self/status").read_bytes()
+        return int(status.partition(b"VmPeak:")[2].split(maxsplit=1)[0]) << 10
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _failure(error: StoatError) -> Json:
