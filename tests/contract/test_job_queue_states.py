@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import combinations
+from hashlib import sha256
+from itertools import combinations, count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import URL
 
-from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
-from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
+from stoat_ferret.errors import (
+    FencedError,
+    IdempotencyKeyReusedError,
+    JobAlreadyFinishedError,
+    JobNotFinishedError,
+    JobNotRetryableError,
+)
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, OnceKey, Progress, Submission, Wanted
 from tests.contract.job_queues import LEASE_SECONDS, Clock, open_stage
 
 LEASE_US = int(LEASE_SECONDS * 1_000_000)
@@ -65,6 +72,8 @@ class QueueStates(RuleBasedStateMachine):
         self.queue = self.stack.enter_context(open_stage(self.kind, Path(folder), self.clock, url=self.url)).queue
         self.jobs: list[Model] = []
         self.claims: list[Claim] = []
+        self.numbers = count()
+        self.keys: dict[str, tuple[JobRequest, str]] = {}
 
     def teardown(self) -> None:
         self.stack.close()
@@ -74,22 +83,60 @@ class QueueStates(RuleBasedStateMachine):
         key=st.sampled_from("ab"),
         exclusive=st.sampled_from([None, "x/", "x/y/", "xy/"]),
         priority=st.integers(0, 2),
+        once=st.sampled_from([None, None, "k1", "k2"]),
     )
-    def submit(self, job_type: str, key: str, exclusive: str | None, priority: int) -> None:
+    def submit(self, job_type: str, key: str, exclusive: str | None, priority: int, once: str | None) -> None:
         request = JobRequest(type=job_type, payload={}, key=key, exclusive_key=exclusive, priority=priority)
-        submission = self.runner.run(self.queue.submit(request))
-        equal = [
-            job
-            for job in self.jobs
-            if (job.type, job.key, job.status, job.attempt) == (job_type, key, JobStatus.PENDING, 0)
-            and job.parent is None
-        ]
-        assert submission.joined == bool(equal)
-        if equal:
-            assert submission.job.id == equal[0].id
-            equal[0].priority = max(equal[0].priority, priority)
+        if once is None:
+            self._take(request, self.runner.run(self.queue.submit(request)))
+            return
+        call = self.queue.submit(
+            request, OnceKey(scope="caller", key=once, fingerprint=sha256(repr(request).encode()).hexdigest())
+        )
+        known, job_id = self.keys.get(once, (request, None))
+        if known != request:
+            with pytest.raises(IdempotencyKeyReusedError):
+                self.runner.run(call)
+            return
+        submission = self.runner.run(call)
+        assert submission.replayed == (job_id is not None)
+        if job_id is None:
+            self._take(request, submission)
+            self.keys[once] = (request, submission.job.id)
         else:
-            self.jobs.append(Model(submission.job.id, job_type, key, exclusive, priority))
+            assert submission.job.id == job_id
+
+    @precondition(lambda self: self.jobs)
+    @rule(index=INDEX)
+    def retry(self, index: int) -> None:
+        job = self.jobs[index % len(self.jobs)]
+        request = JobRequest(
+            type=job.type, payload={}, key=job.key, exclusive_key=job.exclusive_key, priority=job.priority
+        )
+
+        async def anew(_job: Job) -> JobRequest:
+            return request
+
+        call = self.queue.retry(job.id, anew)
+        if job.parent is None and job.status in (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED):
+            self._take(request, self.runner.run(call))
+        else:
+            with pytest.raises(JobNotRetryableError):
+                self.runner.run(call)
+
+    @precondition(lambda self: self.jobs)
+    @rule(index=INDEX)
+    def delete(self, index: int) -> None:
+        job = self.jobs[index % len(self.jobs)]
+        if not all(each.status.terminal for each in (job, job.parent) if each is not None):
+            with pytest.raises(JobNotFinishedError):
+                self.runner.run(self.queue.delete(job.id))
+            return
+        self.runner.run(self.queue.delete(job.id))
+        gone = {each.id for each in self.jobs if job in (each, each.parent)}
+        self.jobs = [each for each in self.jobs if each.id not in gone]
+        self.claims = [claim for claim in self.claims if claim.job.id not in gone]
+        self.keys = {key: sent for key, sent in self.keys.items() if sent[1] not in gone}
 
     @rule(without=st.sampled_from([(), ("scan",)]))
     def claim(self, without: tuple[str, ...]) -> None:
@@ -113,7 +160,7 @@ class QueueStates(RuleBasedStateMachine):
     def part_off(self, index: int) -> None:
         _, job = self._pick(index)
         if job.status is JobStatus.RUNNING and job.parent is None:
-            key = str(len(self.jobs))
+            key = str(next(self.numbers))
             request = JobRequest(type="part", payload={}, key=key, parent_id=job.id, priority=job.priority)
             part = self.runner.run(self.queue.submit(request)).job
             self.jobs.append(Model(part.id, "part", key, None, job.priority, parent=job))
@@ -219,6 +266,22 @@ class QueueStates(RuleBasedStateMachine):
     def an_exclusive_key_runs_once(self) -> None:
         keys = [job.exclusive_key for job in self._running() if job.exclusive_key]
         assert not any(_exclude(*pair) for pair in combinations(keys, 2))
+
+    def _take(self, request: JobRequest, submission: Submission) -> None:
+        """Take in what a submit came to: a new job, or one that waits and that nobody has begun."""
+        equal = [
+            job
+            for job in self.jobs
+            if (job.type, job.key, job.status, job.attempt) == (request.type, request.key, JobStatus.PENDING, 0)
+            and job.parent is None
+        ]
+        assert submission.joined == bool(equal)
+        if equal:
+            assert submission.job.id == equal[0].id
+            equal[0].priority = max(equal[0].priority, request.priority)
+        else:
+            job = Model(submission.job.id, request.type, request.key, request.exclusive_key, request.priority)
+            self.jobs.append(job)
 
     def _running(self) -> Iterable[Model]:
         return [job for job in self.jobs if job.status is JobStatus.RUNNING]
