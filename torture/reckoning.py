@@ -290,7 +290,8 @@ class Stage:
         try:
             fleet.ready()
             with fleet.calls(180).client as client:
-                result = Calls(client).scan(self.tree.root)
+                job_id = Calls(client).submit(self.tree.root)
+                result = Calls(client).finish(job_id, GIVE_UP_SECONDS)["result"]
                 undisturbed = Calls(client).catalogue()
         finally:
             figures.violations += self._stopped(fleet)

@@ -207,7 +207,7 @@ class TestWaiting:
         await asyncio.sleep(0.05)
         assert not waiting.done()
         await queue.finish(running, COMPLETE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await waiting).status is JobStatus.COMPLETE
 
     async def test_waiting_ends_when_the_time_is_over(self, queue: AsyncJobQueue) -> None:
@@ -220,13 +220,13 @@ class TestWaiting:
         """However long one would."""
         job = await submit(queue)
         await queue.cancel(job.id)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await queue.wait(job.id, 60)).status is JobStatus.CANCELLED
 
     async def test_work_that_is_there_is_not_waited_for(self, queue: AsyncJobQueue) -> None:
         """It may have come between a claim and the wait."""
         await submit(queue)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await queue.wait_for_work(60)
 
     async def test_new_work_wakes(self, queue: AsyncJobQueue) -> None:
@@ -236,7 +236,7 @@ class TestWaiting:
         await asyncio.sleep(0.05)
         assert not waiting.done()
         await submit(queue, job_type="thumbnail")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await waiting
 
     async def test_an_ended_lease_wakes(self, queue: AsyncJobQueue, stage: Stage) -> None:
@@ -247,12 +247,12 @@ class TestWaiting:
         await asyncio.sleep(0.05)
         assert not waiting.done()
         stage.clock.advance(LEASE_SECONDS)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await waiting
 
     async def test_waiting_for_work_ends_when_the_time_is_over(self, queue: AsyncJobQueue) -> None:
         """Without any."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await queue.wait_for_work(0.05)
 
 

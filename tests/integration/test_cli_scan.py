@@ -251,7 +251,7 @@ def test_a_worker_runs_until_it_is_told_to_stop(tmp_path: Path, clips: Path) -> 
     job_id = stoat("scan", clips, "--data-dir", tmp_path, "--detach").stdout.strip()
     worker = start("worker", "--data-dir", tmp_path)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 180
         job = {"status": "pending"}
         while job["status"] not in ("complete", "failed") and time.monotonic() < until:
             job = json.loads(stoat("jobs", "show", job_id, "--json", "--data-dir", tmp_path).stdout)

@@ -37,7 +37,7 @@ def test_a_server_listens_scans_and_ends_in_good_order(tmp_path: Path, clips: Pa
         told = [server.stdout.readline() for _ in range(4)]
         assert any(str(tmp_path / "data") in line for line in told)
         assert any(str(clips) in line for line in told)
-        until = time.monotonic() + 30
+        until = time.monotonic() + 180
         while get(address, "/api/v1/videos")[1]["total"] == 0 and time.monotonic() < until:
             time.sleep(0.1)
         assert get(address, "/api/v1/videos")[1]["total"] >= 2

@@ -155,7 +155,7 @@ class TestTokens:
         assert (priority, scheduled_at.year) == (0, 2096)
         await queue.submit(JobRequest(type="scan", payload={}, priority=3))
         ((_, _, priority, scheduled_at, _),) = ask(house, TOKENS)
-        assert (priority, scheduled_at) == (6, None)
+        assert (priority, scheduled_at) == (3, None)
 
     async def test_the_names_of_queues_fit_into_those_of_channels(self, house: House, queue: PostgresJobQueue) -> None:
         """However long type, place and key are; jobs that can only be taken together share one."""

@@ -45,7 +45,7 @@ class Calls:
         record: dict[str, Any] = answer.json()
         return record
 
-    def finish(self, job_id: str, seconds: float = 120) -> dict[str, Any]:
+    def finish(self, job_id: str, seconds: float = 240) -> dict[str, Any]:
         """Wait for a job's end."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

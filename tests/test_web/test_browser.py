@@ -192,7 +192,7 @@ def test_a_running_job_shows_its_progress_and_can_be_cancelled(
     expect(page.get_by_role("progressbar")).to_have_attribute("value", ANY_FRACTION)
     expect(cancel).to_be_focused()
     cancel.press("Enter")
-    expect(page.locator(".ended-head .badge").first).to_have_text("Cancelled", timeout=30 * SECONDS)
+    expect(page.locator(".ended-head .badge").first).to_have_text("Cancelled", timeout=120 * SECONDS)
     assert program.job(job_id)["status"] == "cancelled"
     visitor.check(program)
 
@@ -207,7 +207,7 @@ def test_changes_show_without_asking(visitor: Visitor, start: Callable[[], Progr
     page.wait_for_timeout(IDLE_MS)
     assert asked == []
     program.submit(tmp_path)
-    expect(page.locator(".ended-head .badge")).to_have_text("Done", timeout=30 * SECONDS)
+    expect(page.locator(".ended-head .badge")).to_have_text("Done", timeout=120 * SECONDS)
     assert not [url for url in asked if url.endswith("/events")]
     visitor.check(program)
 
@@ -231,7 +231,7 @@ def test_a_page_that_nobody_sees_keeps_no_connection(visitor: Visitor, start: Ca
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait for something that the server can be asked."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 180
     while not holds():
         assert time.monotonic() < give_up
         time.sleep(0.05)
@@ -249,7 +249,7 @@ def test_a_page_that_is_told_nothing_asks(
         visitor.page.route("**/api/v1/events", lambda route: route.abort())
     page = visitor.look(program)
     program.submit(tmp_path)
-    expect(page.locator(".ended-head .badge")).to_have_text("Done", timeout=30 * SECONDS)
+    expect(page.locator(".ended-head .badge")).to_have_text("Done", timeout=120 * SECONDS)
     expect(page.locator("#unreachable")).to_be_hidden()
     page.route("**/fragments/jobs", lambda route: route.abort())
     expect(page.locator("#unreachable")).to_be_visible(timeout=15 * SECONDS)
@@ -263,10 +263,10 @@ def test_the_page_says_that_the_server_is_gone(visitor: Visitor, start: Callable
     page = visitor.look(program)
     port = int(program.client.base_url.port or 0)
     program.stop()
-    expect(page.locator("#unreachable")).to_be_visible(timeout=30 * SECONDS)
+    expect(page.locator("#unreachable")).to_be_visible(timeout=120 * SECONDS)
     again = Program(program.data_dir, STOAT_PROBE_WORKERS="1", port=port)
     try:
-        expect(page.locator("#unreachable")).to_be_hidden(timeout=30 * SECONDS)
+        expect(page.locator("#unreachable")).to_be_hidden(timeout=120 * SECONDS)
         until(lambda: "stoat_event_streams 1.0" in again.client.get("/metrics").text)
     finally:
         again.stop()

@@ -86,7 +86,7 @@ async def run(
     **options: Any,
 ) -> Job | None:
     claimed = await claim(queue, **options)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await execute(queue, claimed, handler, catalogue=library, renew_seconds=renew_seconds, stopping=stopping)
 
 

@@ -38,4 +38,5 @@ def test_every_colour_has_a_place(red: int, green: int, blue: int, transfer: Tra
     brightest = max(red, green, blue)
     channels = (red, green, blue)
     if sorted(channels)[1] < brightest - 100:
-        assert result[channels.index(brightest)][0] == max(plane[0] for plane in result)
+        # In the smaller gamut two bright channels may change places, by a little; one that wrapped would be dark.
+        assert result[channels.index(brightest)][0] >= max(plane[0] for plane in result) - 25
