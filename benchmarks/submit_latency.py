@@ -5,15 +5,18 @@ usage: submit_latency.py [--files 4000] [--submits 300] [--engine sqlite|postgre
 Three trees of FILES small clips each are scanned, one scan after the other, while up to SUBMITS scans of other folders
 are submitted, each of a folder not submitted before so that none is joined to another; once the trees are done nothing
 is measured any more. The bare GET of /health/live is timed in turn with the submits: it is what HTTP costs on this
-machine at that moment. The server's own time, without the client and the network, is what its Server-Timing header
-says. Postgres is started from the development environment's wheel unless URL names one (a database that may be filled).
+machine at that moment. So is a sync of 4 KiB appended to a file beside the databases: an acknowledged submit is on the
+disk, and cannot be there sooner than the disk takes. The server's own time, without the client and the network, is
+what its Server-Timing header says. Postgres is started from the development environment's wheel unless URL names one (a
+database that may be filled).
 """
 
 import argparse
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from benchmarks._databases import add_arguments, address, chosen
 from benchmarks._harness import TERMINAL, Server, percentile, publish, scratch, serve
@@ -32,9 +35,15 @@ class Timings:
     """Of these, those within the server."""
     bare: list[float] = field(default_factory=list)
     """Of a bare request before each."""
+    syncs: list[float] = field(default_factory=list)
+    """Of a file's sync before each."""
 
-    def take(self, server: Server, folder: str) -> None:
-        """Time a bare request, and then the submit of a scan."""
+    def take(self, server: Server, folder: str, disk: BinaryIO) -> None:
+        """Time a sync and a bare request, and then the submit of a scan."""
+        disk.write(bytes(4096))
+        started = time.perf_counter()
+        os.fsync(disk.fileno())
+        self.syncs.append(time.perf_counter() - started)
         started = time.perf_counter()
         server.client.get("/health/live").raise_for_status()
         between = time.perf_counter()
@@ -52,6 +61,7 @@ class Timings:
             "submit_ms": figures(self.submits),
             "submit_within_server_ms": figures(self.within),
             "bare_request_ms": figures(self.bare),
+            "bare_sync_ms": figures(self.syncs),
         }
 
 
@@ -68,13 +78,15 @@ def make_folders(root: Path, count: int) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-def measure(server: Server, folder: Path, small: list[str]) -> dict[str, Any]:
+def measure(server: Server, folder: Path, small: list[str], disk: BinaryIO) -> dict[str, Any]:
     """Submit half of the small folders to an idle server, and then the others to a busy one."""
     submits = len(small) // 2
     server.finish(server.scan(folder / "small"))  # one library, of which each submit names another folder
     idle, busy = Timings(), Timings()
     for each in small[:submits]:
-        idle.take(server, each)
+        idle.take(server, each, disk)
+    # They are run before anything that is submitted later, and hundreds of the smallest jobs are another load.
+    server.finish(server.scan(folder / "small", force=True))
     jobs = [server.scan(folder / f"tree {number}") for number in range(TREES)]
     while server.job(jobs[0])["status"] == "pending":
         time.sleep(0.05)
@@ -82,7 +94,7 @@ def measure(server: Server, folder: Path, small: list[str]) -> dict[str, Any]:
         if all(server.job(job_id)["status"] in TERMINAL for job_id in jobs):
             break
         for each in small[start : start + AT_A_TIME]:
-            busy.take(server, each)
+            busy.take(server, each, disk)
     return {"idle": idle.to_json(), "during_scan": busy.to_json(), "files_done": files_done(server, jobs)}
 
 
@@ -99,6 +111,7 @@ def sentence(name: str, result: dict[str, Any]) -> str:
         ("submit_within_server_ms", "in the server"),
         ("submit_ms", "for a client"),
         ("bare_request_ms", "bare GET"),
+        ("bare_sync_ms", "bare sync"),
     )
     said = [f"{words} p50 {busy[part]['p50']} ms, p99 {busy[part]['p99']} ms" for part, words in parts]
     return f"{name}, while scans run: {'; '.join(said)}"
@@ -120,8 +133,9 @@ def main() -> None:
         for engine in chosen(args):
             with address(engine, args.url) as url:
                 environment = {"STOAT_DATABASE_URL": url} if url else {}
-                with serve(folder / engine, **environment) as server:
-                    result[engine] = measure(server, folder, small)
+                synced = (folder / "synced").open("wb", buffering=0)
+                with synced, serve(folder / engine, **environment) as server:
+                    result[engine] = measure(server, folder, small, synced)
             said.append(sentence(engine, result[engine]))
     publish("submit latency", "; ".join(said), result)
 

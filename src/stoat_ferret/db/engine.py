@@ -6,6 +6,7 @@ what was read stays true until it is committed, and numbers that are counted up 
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from stoat_ferret.errors import (
 BUSY_TIMEOUT_MS = 5_000
 IDLE_TIMEOUT_MS = 5_000
 """On Postgres: a transaction whose process stopped in its midst is ended, and its locks with it (see `write_lock`)."""
+LOOK_SECONDS = 0.0005
+"""How often a writer looks whether another process has let go of SQLite's write lock: a commit takes about as long."""
 CONNECT_SECONDS = 5
 WRITE = "stoat_write"
 SHOWN_PARAMETERS = ("host", "port", "dbname", "sslmode")
@@ -233,7 +236,27 @@ def _set_up_sqlite(engine: Engine) -> None:
             return
         # FULL: a committed job survives a power cut; results are batched, so the extra fsync is paid rarely.
         on_driver(connection).execute(f"PRAGMA synchronous={durability}")
-        on_driver(connection).execute("BEGIN IMMEDIATE")
+        _begin_immediate(on_driver(connection))
+
+
+def _begin_immediate(driver: sqlite3.Connection) -> None:
+    """Take the write lock, as soon as it is free; waits as long as SQLite would.
+
+    SQLite's own waiting sleeps up to a tenth of a second at a time, and whoever comes next takes the lock meanwhile.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(LOOK_SECONDS)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def postgres_url(text: str) -> URL:
