@@ -67,6 +67,9 @@ async def execute(
     None when the job is not at its end: another worker has it, it waits for its parts, or it was handed back because
     `stopping` was set while it ran or the catalogue could not be reached. A `handler` of None means that nobody does
     jobs of this type. With a `committer` of the catalogue, claims of several runs are brought there together.
+
+    What says that this process is out of memory is raised: it would fail every job, so it had better end, and another
+    one takes the job up.
     """
     run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event(), committer)
     with structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt):
@@ -164,7 +167,9 @@ class _Run:
             log.warning("handing the job back", error=error.message)
             self.stumbled = True
             return None
-        except Exception as error:  # noqa: BLE001 - the worker's border: whatever a handler raises, the worker goes on
+        except Exception as error:  # the worker's border: whatever else a handler raises, the worker goes on
+            if is_out_of_memory(error):
+                raise
             return _failure(error, self.context.partial_result)
 
     async def _within_time(self, handler: JobHandler) -> dict[str, Any]:
@@ -278,6 +283,17 @@ async def _called(handler: JobHandler, job: Job, context: JobContext) -> dict[st
         # Not this run was cancelled but something that the handler waited for.
         msg = "the handler was cancelled from within"
         raise RuntimeError(msg) from error
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it comes from, is that this process gets no more memory, or no more threads."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        if isinstance(error, RuntimeError) and "start new thread" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _retrieve(task: "asyncio.Future[dict[str, Any]]") -> None:

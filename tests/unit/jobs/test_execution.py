@@ -509,3 +509,18 @@ class TestStopping:
             await task
         assert contexts[0].lost
         assert (await queue.get(claimed.job.id)).status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("can't start new thread"), OSError(errno.ENOMEM, "Cannot allocate memory")]
+)
+async def test_a_worker_without_memory_ends_instead_of_failing_jobs(queue: TroubledQueue, error: Exception) -> None:
+    """It would fail each that it is given; the job stays its own until its end is noticed, and is then another's."""
+
+    async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+        raise StorageFullError("It went wrong.") from error
+
+    claimed = await claim(queue)
+    with pytest.raises(StorageFullError):
+        await execute(queue, claimed, handler, catalogue=None, renew_seconds=60)
+    assert (await queue.get(claimed.job.id)).status is JobStatus.RUNNING
