@@ -537,7 +537,7 @@ def test_a_walk_that_ends_through_a_mistake_proves_nothing(
 
     def fail_at_b(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
         if path.endswith(b"/b"):
-            raise MemoryError
+            raise RuntimeError("A mistake of our own.")
         return real(path, rules)
 
     monkeypatch.setattr(walk, "list_folder", fail_at_b)
