@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     max_loss_fraction: float = Field(
         0.5, ge=0, le=1, description="A scan that would lose a larger part of a library stops and asks."
     )
+    settle_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="For libraries made from now on: a file younger than this may still be being written.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe message shown.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines are written.")
 

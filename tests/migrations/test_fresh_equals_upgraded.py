@@ -163,6 +163,35 @@ def test_the_numbers_of_changes_go_on_where_sqlite_had_counted_to(tmp_path: Path
             assert connection.exec_driver_sql("SELECT id, last FROM change_numbers").all() == [(1, 7)]
 
 
+def test_the_table_of_videos_made_anew_keeps_what_belongs_to_them(tmp_path: Path) -> None:
+    """Rows of other tables that refer to a video are there afterwards, and foreign keys are enforced again."""
+    with closing(open_sqlite(tmp_path / "library.db")) as database:
+        upgrade(database, "library", "0002")
+        with database.write() as connection:
+            for statement in A_VIDEO:
+                connection.exec_driver_sql(statement)
+        upgrade(database, "library")
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT pk, id, path_bytes, birth_ns FROM videos").all() == [
+                (7, "v", b"/v.mp4", None)
+            ]
+            assert connection.exec_driver_sql("SELECT video_pk, tags FROM video_details").all() == [(7, "{}")]
+        with database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM videos")
+            assert connection.exec_driver_sql("SELECT count(*) FROM video_details").scalar_one() == 0
+
+
+A_VIDEO = (
+    "INSERT INTO libraries (id, name, path_bytes, path, max_loss_fraction, state, created_at) "
+    "VALUES ('l', 'l', x'2f', '/', 0.5, 'online', 0)",
+    "INSERT INTO folders (pk, library_id, path_bytes) VALUES (3, 'l', x'2f')",
+    "INSERT INTO videos (pk, id, library_id, folder_pk, path_bytes, path, filename, size, mtime_ns, inode, device, "
+    "modified_at, added_at, updated_at, state, probe_level) "
+    "VALUES (7, 'v', 'l', 3, x'2f762e6d7034', '/v.mp4', 'v.mp4', 1, 1, 1, 1, 1, 1, 1, 'available', 'full')",
+    "INSERT INTO video_details (video_pk, streams, chapters, tags) VALUES (7, '[]', '[]', '{}')",
+)
+
+
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     """An older program says that it is too old, instead of writing into tables it does not know."""
     with closing(open_sqlite(tmp_path / "library.db")) as database:

@@ -92,6 +92,31 @@ class Database:
             yield connection
 
     @contextmanager
+    def rebuild(self) -> Iterator[Connection]:
+        """Give the same for a change of the schema: on SQLite a table may be put in another's place meanwhile.
+
+        There foreign keys are not enforced before the end, when all of them must hold.
+
+        Raises:
+            StorageError: as `write()`; or a foreign key does not hold, and nothing was changed.
+        """
+        if self.is_postgres:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._turn, self._translated(), self._writer.connect() as connection:
+            driver = on_driver(connection)
+            driver.execute("PRAGMA foreign_keys=OFF")  # within a transaction it would do nothing
+            try:
+                with connection.begin():
+                    yield connection
+                    if driver.execute("PRAGMA foreign_key_check").fetchone() is not None:
+                        msg = f"The database {self.name} holds rows that refer to none. Put a backup in its place."
+                        raise StorageError(msg)
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
+
+    @contextmanager
     def together(self, *, durable: bool) -> Iterator[None]:
         """Let this thread's transactions be one on SQLite, which is committed when the block ends, in one go.
 

@@ -35,7 +35,7 @@ def upgrade(database: Database, tree: Tree, version: str = "head") -> None:
         )
         raise StorageError(msg)
     # Two processes may start at once: the write lock makes the second one wait, and then find nothing to do.
-    with database.write() as connection:
+    with database.rebuild() as connection:
         if database.is_postgres:
             _prepare_postgres(connection, database)
         config.attributes["connection"] = connection

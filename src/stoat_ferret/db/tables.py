@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     column,
     event,
+    false,
     table,
     text,
 )
@@ -43,6 +44,27 @@ libraries = Table(
     Column("last_scan_at", BigInteger),
     Column("lost_from", BigInteger),  # of how many videos too many were gone, until a scan settles that
     Column("schedule", Words),  # when it is scanned by itself, as a line of cron
+    Column("ignore", Json, nullable=False, server_default=text("'[]'")),  # patterns of gitignore, besides the defaults
+    Column("follow_symlinks", Boolean, nullable=False, server_default=false()),
+    Column("watch", Boolean, nullable=False, server_default=false()),
+    Column("watching", words(16)),  # how it is watched now: events, polling; null: not at all
+    Column("watching_reason", Words),  # why by polling, in a sentence
+    Column("settle_seconds", Float, nullable=False, server_default=text("5")),
+    Column("keep_missing_days", Float),  # null: missing entries are kept for ever
+)
+
+# Which volume lay where when it was last scanned: one row for each library's folder, and for each mount below it.
+volumes = Table(
+    "volumes",
+    catalogue,
+    Column("path_bytes", LargeBinary, primary_key=True),
+    Column("library_id", ForeignKey("libraries.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("source", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("root", Words, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 folders = Table(
@@ -63,13 +85,14 @@ videos = Table(
     Column("id", words(36), nullable=False, unique=True),
     Column("library_id", ForeignKey("libraries.id", ondelete="CASCADE"), nullable=False),
     Column("folder_pk", ForeignKey("folders.pk"), nullable=False, index=True),
-    Column("path_bytes", LargeBinary, nullable=False, unique=True),
+    Column("path_bytes", LargeBinary, nullable=False),  # the last one known, where it is missing
     Column("path", Words, nullable=False),
     Column("filename", Words, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
     Column("device", BigInteger, nullable=False),
+    Column("birth_ns", BigInteger),  # when the file was made, where the file system says (statx)
     Column("modified_at", BigInteger, nullable=False),
     Column("added_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
@@ -99,12 +122,61 @@ videos = Table(
     Column("probe_level", words(8), nullable=False),
     Column("probe_error", Words),
     Column("probe_error_code", words(32)),
+    Column("probe_error_at", BigInteger),
+    # What a person has set. `title` is what the file says.
+    Column("own_title", Words),
+    Column("notes", Words),
+    Column("rating", Whole),
+    # Two files are never at one path, but a missing one may have been where another is now.
+    Index(
+        "uq_videos_present_path",
+        "path_bytes",
+        unique=True,
+        sqlite_where=text("state <> 'missing'"),
+        postgresql_where=text("state <> 'missing'"),
+    ),
+    Index("ix_videos_path_bytes", "path_bytes"),
+    Index("ix_videos_inode_size_mtime_ns", "inode", "size", "mtime_ns"),  # where a file that moved was before
     # One index per sort order, each ending in the tie-breaker, so that a page is a range scan.
     Index("ix_videos_filename_id", "filename", "id"),
     Index("ix_videos_added_at_id", "added_at", "id"),
     Index("ix_videos_modified_at_id", "modified_at", "id"),
     Index("ix_videos_size_id", "size", "id"),
     Index("ix_videos_duration_id", text("(duration IS NULL)"), "duration", "id"),
+)
+
+labels = Table(
+    "labels",
+    catalogue,
+    Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), primary_key=True),
+    Column("label", Words, primary_key=True),
+    Index("ix_labels_label", "label"),
+    sqlite_with_rowid=False,
+)
+
+# Where a video was before, newest last; where it is stands in its own row.
+former_places = Table(
+    "former_places",
+    catalogue,
+    Column("pk", RowId, primary_key=True),
+    Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), nullable=False, index=True),
+    Column("path_bytes", LargeBinary, nullable=False),
+    Column("path", Words, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+# Hashes of whole contents, and of what the file was when it was hashed.
+checksums = Table(
+    "checksums",
+    catalogue,
+    Column("video_pk", ForeignKey("videos.pk", ondelete="CASCADE"), primary_key=True),
+    Column("digest", words(128), nullable=False, index=True),  # BLAKE3, hexadecimal
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("hashed_at", BigInteger, nullable=False),  # when it was first found so
+    Column("checked_at", BigInteger, nullable=False, index=True),  # when it was last found so, or not
+    Column("damaged_at", BigInteger),  # since when the content is another, though size and time are the same
+    Column("found", words(128)),  # what it is instead; null where it could not be read
 )
 
 video_details = Table(
@@ -170,6 +242,7 @@ ledger = Table(
     Column("code", words(32)),
     Column("reason", Words),
     Column("video_id", words(36)),
+    Column("from_path_bytes", LargeBinary),  # where a moved file was before
     Column("at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -196,7 +269,7 @@ changes = Table(
     catalogue,
     Column("seq", RowId, primary_key=True, autoincrement=False),
     Column("kind", words(16), nullable=False),
-    Column("video_id", words(36), nullable=False),
+    Column("video_id", words(36), nullable=False, index=True),
     Column("path_bytes", LargeBinary, nullable=False),
     Column("path", Words, nullable=False),
     Column("state", words(16), nullable=False),
@@ -211,6 +284,8 @@ change_numbers = Table(
     catalogue,
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("last", BigInteger, nullable=False),
+    # Up to which number rows that a later one supersedes were taken out: nobody can go on from before it.
+    Column("compacted", BigInteger, nullable=False, server_default=text("0")),
 )
 
 # The fence: a copy of who may write for a job, checked by every batch in its own transaction.

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 VideoState = Literal["available", "missing", "broken"]
 LibraryState = Literal["online", "offline"]
+Watching = Literal["events", "polling"]
 
 
 class Outcome(StrEnum):
@@ -76,6 +77,19 @@ class Library:
     """Of how many videos too many were gone at once, as long as no scan has settled that."""
     schedule: str | None = None
     """When it is scanned by itself, as a line of cron; None: never."""
+    ignore: tuple[str, ...] = ()
+    """Patterns in gitignore's syntax, relative to its folder, besides the defaults."""
+    follow_symlinks: bool = False
+    watch: bool = False
+    """Whether changes in it are to be noticed by themselves."""
+    watching: Watching | None = None
+    """How they are noticed now; None: not at all."""
+    watching_reason: str | None = None
+    """Why not by events, in a sentence."""
+    settle_seconds: float = 5.0
+    """A file younger than this is taken for one that may still be being written."""
+    keep_missing_days: float | None = None
+    """Entries missing for longer are forgotten; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,3 +202,5 @@ class LedgerRow:
     code: str | None = None
     reason: str | None = None
     video_id: str | None = None
+    from_path_bytes: bytes | None = None
+    """Where a file that was moved was before."""

@@ -42,6 +42,7 @@ from stoat_ferret.library.models import (
 T = TypeVar("T")
 
 VIDEO_COLUMNS = [videos.c[name] for name in Video.__dataclass_fields__]
+SETTLE_SECONDS = 5.0
 ROWS_A_STEP = 1_000
 """How many rows are taken or changed at a time where there may be a million."""
 
@@ -120,12 +121,14 @@ class LibraryRepository:
         return next(iter(by_depth), None)
 
     @staticmethod
-    def add_library(connection: Connection, path: bytes, max_loss_fraction: float) -> Library:
+    def add_library(
+        connection: Connection, path: bytes, max_loss_fraction: float, settle_seconds: float = SETTLE_SECONDS
+    ) -> Library:
         """Make a library of a folder, or give the one that is there."""
         row = connection.execute(select(libraries).where(libraries.c.path_bytes == path)).mappings().first()
         if row is not None:
             return _library_from_row(row)
-        library = new_library(path, max_loss_fraction)
+        library = new_library(path, max_loss_fraction, settle_seconds)
         connection.execute(insert(libraries).values(path=paths.display(path), **asdict(library)))
         return library
 
@@ -266,7 +269,7 @@ class LibraryRepository:
         return [known for known in files if known.reject_outcome is not None and known.state != "missing"]
 
 
-def new_library(path: bytes, max_loss_fraction: float) -> Library:
+def new_library(path: bytes, max_loss_fraction: float, settle_seconds: float = SETTLE_SECONDS) -> Library:
     """Give a library that is not kept yet; its name is its folder's."""
     shown = paths.display(path)
     return Library(
@@ -275,6 +278,7 @@ def new_library(path: bytes, max_loss_fraction: float) -> Library:
         path_bytes=path,
         state="online",
         max_loss_fraction=max_loss_fraction,
+        settle_seconds=settle_seconds,
         video_count=0,
         created_at=now_us(),
     )
@@ -302,7 +306,8 @@ def _video_row(connection: Connection, video_id: str) -> RowMapping:
 
 
 def _library_from_row(row: RowMapping) -> Library:
-    return Library(**{name: row[name] for name in Library.__dataclass_fields__})
+    values = {name: row[name] for name in Library.__dataclass_fields__}
+    return Library(**values | {"ignore": tuple(values["ignore"])})
 
 
 def _folder_from_row(row: RowMapping) -> KnownFolder:

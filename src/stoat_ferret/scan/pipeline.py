@@ -77,6 +77,7 @@ def run_scan(
     rules: Rules,
     *,
     max_loss_fraction: float,
+    settle_seconds: float,
     open_pool: Callable[[], ProbePool],
     distributor: Distributor | None = None,
     checkpoint: dict[str, Any] | None = None,
@@ -89,6 +90,7 @@ def run_scan(
         repository: the catalogue.
         rules: which names are looked at.
         max_loss_fraction: for a library that is made by this scan.
+        settle_seconds: likewise.
         open_pool: opens the pool of probe processes, if any file is to be examined; it is closed before this returns.
         distributor: hands parts of the work to other jobs; without, all of it is done here.
         checkpoint: of a scan whose parts have ended.
@@ -100,10 +102,10 @@ def run_scan(
         ScanError: one of these; of a scan above several libraries, the first, with the messages of all.
         StorageError: the catalogue could not be written.
     """
-    scan = _Scan(options, job, repository, rules)
+    scan = _Scan(options, job, repository, rules, new_library_with=(max_loss_fraction, settle_seconds))
     if checkpoint is not None:
         scan.go_on(Waits.from_json(checkpoint), distributor)
-    elif (waits := scan.begin(max_loss_fraction, open_pool, distributor)) is not None:
+    elif (waits := scan.begin(open_pool, distributor)) is not None:
         return waits
     scan.raise_troubles()
     return read_report(repository.database, job.job_id)
@@ -112,25 +114,32 @@ def run_scan(
 class _Scan:
     """One scan's libraries in turn; the trouble of one does not keep the others from being scanned."""
 
-    def __init__(self, options: ScanOptions, job: ScanJob, repository: LibraryRepository, rules: Rules) -> None:
+    def __init__(
+        self,
+        options: ScanOptions,
+        job: ScanJob,
+        repository: LibraryRepository,
+        rules: Rules,
+        *,
+        new_library_with: tuple[float, float],
+    ) -> None:
+        self._new_library_with = new_library_with
         self._options = options
         self._job = job
         self._repository = repository
         self._rules = rules
         self._troubles: list[ScanError | PathNotReadableError] = []
 
-    def begin(
-        self, max_loss_fraction: float, open_pool: Callable[[], ProbePool], distributor: Distributor | None
-    ) -> Waits | None:
+    def begin(self, open_pool: Callable[[], ProbePool], distributor: Distributor | None) -> Waits | None:
         """Survey every library; settle each at once, as long as no part was handed on."""
         options, job, repository = self._options, self._job, self._repository
         libraries = repository.libraries()
         if covering(options.path, libraries) is None:
             if options.dry_run:
-                libraries.append(new_library(options.path, max_loss_fraction))
+                libraries.append(new_library(options.path, *self._new_library_with))
             else:
                 with job.transaction() as connection:
-                    libraries.append(repository.add_library(connection, options.path, max_loss_fraction))
+                    libraries.append(repository.add_library(connection, options.path, *self._new_library_with))
         waits = Waits()
         with ExitStack() as opened:
             # Starting processes costs more than an unchanged rescan of thousands of files, so it waits for the first.

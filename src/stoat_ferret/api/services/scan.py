@@ -214,6 +214,7 @@ def make_scan_handler(
             repository,
             rules,
             max_loss_fraction=settings.max_loss_fraction,
+            settle_seconds=settings.settle_seconds,
             open_pool=open_pool or partial(probe_pool, settings),
             distributor=distributor,
             checkpoint=context.checkpoint,
