@@ -143,7 +143,7 @@ class Fleet:
 
         Three in a row that end before they are rightly end a scan: examining cannot work there at all.
         """
-        return [child for worker in self.workers() for child in _children(worker) if _is_locked_down(child)]
+        return [child for worker in self.workers() for child in _children(worker) if is_locked_down(child)]
 
     # Deaths
 
@@ -225,7 +225,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _is_locked_down(probe: psutil.Process) -> bool:
+def is_locked_down(probe: psutil.Process) -> bool:
     """Tell whether a probe process has limited what it may write, which is nearly the last thing before its hello."""
     try:
         return resource.prlimit(probe.pid, resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
