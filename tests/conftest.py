@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.media_files import AudioTrack, place_clip, stream_without_picture, tr
 from tests.postgres import postgres, postgres_database  # noqa: F401
 
 BASE = "http://127.0.0.1"
+
+# Tests make the files that they scan, and need not wait until those count as written; what is about that says so.
+os.environ.setdefault("STOAT_SETTLE_SECONDS", "0")
 
 # Machines that run tests are busy: how long an example takes says nothing.
 hypothesis_settings.register_profile("unhurried", deadline=None)

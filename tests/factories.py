@@ -22,7 +22,7 @@ from stoat_ferret.api.services.scan import make_scan_handler, probe_pool, scan_r
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.migrate import upgrade
 from stoat_ferret.db.tables import libraries, videos
-from stoat_ferret.errors import NoVideoStreamError
+from stoat_ferret.errors import FileChangedError, NoVideoStreamError
 from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.fence import Fence, raise_fence
 from stoat_ferret.jobs.model import Claim, Job, JobStatus
@@ -36,6 +36,7 @@ from stoat_ferret.media.pool import FileStat, MediaFailure, ProbeOutcome, ProbeP
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
+from stoat_ferret.statx import birth_ns
 
 LONG_AGO_NS = 1_600_000_000_000_000_000
 _ticks = itertools.count(1)
@@ -45,7 +46,7 @@ Tree = dict[bytes, tuple[str, str]]
 
 def make_settings(folder: Path, **fields: Any) -> Settings:
     """Give settings whose data lie in `folder`, and one probe process."""
-    return Settings(**{"data_dir": folder, "probe_workers": 1, **fields})
+    return Settings(**{"data_dir": folder, "probe_workers": 1, "settle_seconds": 0.0, **fields})
 
 
 @cache
@@ -84,7 +85,8 @@ def media_info(**fields: Any) -> MediaInfo:
 def put(path: Path | bytes, content: str = "video", *, age_seconds: float | None = None) -> bytes:
     """Write a file that `FakePool` understands, with a time of its own, long ago unless an age is given.
 
-    Content: `video` (and whatever follows), `sound`, `broken`, or `passing` for one that cannot be read just now.
+    Content: `video` (and whatever follows), `sound`, `broken`, `passing` for one that cannot be read just now, or
+    `changing` for one that is written to meanwhile.
     """
     target = os.fsencode(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -154,16 +156,20 @@ def answer(task: ProbeTask) -> ProbeOutcome:
     except OSError:
         return replace(empty, error=MediaFailure("UNREADABLE", "The file is no longer there.", passing=True))
     text = content.decode()
-    stat = FileStat(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+    stat = FileStat(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, birth_ns(task.path))
     known = replace(empty, stat=stat, bytes_read=len(content))
     if text.startswith("sound"):
         return replace(known, error=MediaFailure(NoVideoStreamError.code, "There is only sound.", passing=False))
     if text.startswith("broken"):
         return replace(known, error=MediaFailure("NOT_MEDIA", "It is no video.", passing=False))
+    if text.startswith("changing"):
+        return replace(known, error=MediaFailure(FileChangedError.code, "It is being written.", passing=True))
     if text.startswith("passing"):
         return replace(known, error=MediaFailure("UNREADABLE", "The disk hiccuped.", passing=True))
     title = text.removeprefix("video").strip()
-    fingerprint = hashlib.blake2b(content, digest_size=16).hexdigest()
+    # With the time, which a move keeps: files that are written anew are others, though most hold the same word.
+    identity = content + status.st_mtime_ns.to_bytes(16, "big", signed=True)
+    fingerprint = hashlib.blake2b(identity, digest_size=16).hexdigest()
     return replace(known, info=media_info(tags={"title": title} if title else {}), fingerprint=fingerprint)
 
 
@@ -206,24 +212,31 @@ class Stage:
     def _queue(self) -> InMemoryJobQueue:
         queue = InMemoryJobQueue(self.catalogue, run_on_submit=False, clock=lambda: self.now)
         open_pool = partial(probe_pool, self.settings) if self.real_pool else self.pool.open
-        share_out = queue if self.shared else None
-        self.handler = make_scan_handler(self.repository, self.settings, open_pool=open_pool, share_out=share_out)
+        self.handler = make_scan_handler(
+            self.repository, self.settings, open_pool=open_pool, queue=queue, share_out=self.shared
+        )
         queue.register_handler("scan", self.handler)
         shelf = PoolShelf(open_pool, keep_seconds=0.0)
-        queue.register_handler(PART_JOB_TYPE, make_part_handler(queue, self.settings, shelf, Shunned()))
+        queue.register_handler(
+            PART_JOB_TYPE, make_part_handler(queue, self.repository, self.settings, shelf, Shunned())
+        )
         return queue
 
-    def scan(self, path: Path | bytes, **options: bool) -> Job:
+    def scan(self, path: Path | bytes, **options: Any) -> Job:
         """Scan, and give the ended job."""
         return asyncio.run(self._scan(os.fsencode(path), options))
 
-    async def _scan(self, path: bytes, options: dict[str, bool]) -> Job:
+    async def _scan(self, path: bytes, options: dict[str, Any]) -> Job:
         self.queue = self._queue()
         submission = await self.queue.submit(scan_request(ScanOptions(path=path, **options), self.repository))
         await self.queue.run_pending()
         return await self.queue.get(submission.job.id)
 
-    def result(self, path: Path | bytes, **options: bool) -> dict[str, Any]:
+    def waiting(self) -> list[Job]:
+        """Give the scans that wait for their time."""
+        return list(asyncio.run(self.queue.list(status=JobStatus.PENDING)).jobs)
+
+    def result(self, path: Path | bytes, **options: Any) -> dict[str, Any]:
         """Scan, make sure that it was complete, and give its result."""
         job = self.scan(path, **options)
         assert job.status is JobStatus.COMPLETE, (job.status, job.error)
@@ -231,18 +244,18 @@ class Stage:
         self.check(job)
         return job.result
 
-    def counts(self, path: Path | bytes, **options: bool) -> dict[str, int]:
+    def counts(self, path: Path | bytes, **options: Any) -> dict[str, int]:
         """Scan, make sure that it was complete, and give the numbers that are not 0."""
         return nonzero(self.result(path, **options))
 
-    def scan_that_dies(self, path: Path | bytes, at: int, **options: bool) -> tuple[bool, Job]:
+    def scan_that_dies(self, path: Path | bytes, at: int, **options: Any) -> tuple[bool, Job]:
         """Scan in a worker that dies at its n-th transaction, then let another one take the job over.
 
         Gives whether it did die (False: there were fewer transactions) and the ended job.
         """
         return asyncio.run(self._scan_that_dies(os.fsencode(path), at, options))
 
-    async def _scan_that_dies(self, path: bytes, at: int, options: dict[str, bool]) -> tuple[bool, Job]:
+    async def _scan_that_dies(self, path: bytes, at: int, options: dict[str, Any]) -> tuple[bool, Job]:
         self.queue = self._queue()
         await self.queue.submit(scan_request(ScanOptions(path=path, **options), self.repository))
         claim = await self.queue.claim("first")
@@ -266,8 +279,9 @@ class Stage:
         return False
 
     def tree(self) -> Tree:
-        """Give the videos: path to id and state."""
-        return {video.path_bytes: (video.id, video.state) for video in self.videos()}
+        """Give the videos: path to id and state; of several that were at one path, the one that is there."""
+        found = sorted(self.videos(), key=lambda video: video.state != "missing")
+        return {video.path_bytes: (video.id, video.state) for video in found}
 
     def states(self) -> dict[bytes, str]:
         """Give the videos: path to state."""
@@ -308,7 +322,7 @@ class Stage:
             told = {row.id: row.video_count for row in connection.execute(select(libraries))}
         assert told == {library: real.get(library, 0) for library in told}
         replayed = changes.replay(changes.read(self.catalogue, 0, 1_000_000))
-        assert {path: (video, state) for video, (path, state) in replayed.items()} == self.tree()
+        assert replayed == {video.id: (video.path_bytes, video.state) for video in self.videos()}
 
 
 COUNTS = ("new", "updated", "moved", "restored", "unchanged", "missing", "skipped", "failed")

@@ -175,12 +175,17 @@ def _scan_handlers(
         return roots.here(path) or path
 
     # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
-    share_out = None if settings.database_url is None else queue
+    share_out = settings.database_url is not None
     return {
         SCAN_JOB_TYPE: make_scan_handler(
-            repository, settings, open_pool=partial(probe_pool, settings, tally), share_out=share_out, here=here
+            repository,
+            settings,
+            open_pool=partial(probe_pool, settings, tally),
+            queue=queue,
+            share_out=share_out,
+            here=here,
         ),
-        PART_JOB_TYPE: make_part_handler(queue, settings, pools, shunned, here=here),
+        PART_JOB_TYPE: make_part_handler(queue, repository, settings, pools, shunned, here=here),
     }
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import URL
 from stoat_ferret.db.engine import Database, open_postgres
 from stoat_ferret.db.tables import catalogue as tables
 from stoat_ferret.library import batch
-from stoat_ferret.library.batch import FileResult, FolderBatch, FolderClosing
 from stoat_ferret.library.models import FileKey, KnownFolder, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.library.results import FileResult, FolderBatch, FolderClosing
 from stoat_ferret.media.info import MediaInfo
 from tests.factories import make_catalogue, media_info
 

@@ -11,9 +11,9 @@ from stoat_ferret.db import tables
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import LibraryNotFoundError
 from stoat_ferret.library import absence, batch, changes, ledger
-from stoat_ferret.library.batch import FileResult, FolderBatch, FolderClosing
 from stoat_ferret.library.models import KnownFile, Outcome, Video
 from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.library.results import FileResult, FolderBatch, FolderClosing
 from stoat_ferret.library.search import find
 from stoat_ferret.media.info import ChapterInfo, StreamInfo
 from tests.contract.catalogues import JOB, Shelf, each_catalogue, reject, video  # noqa: F401

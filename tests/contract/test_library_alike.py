@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import InvalidQueryError
-from stoat_ferret.library.batch import FileResult
 from stoat_ferret.library.models import Page
+from stoat_ferret.library.results import FileResult
 from stoat_ferret.library.search import SORT_FIELDS, find
 from tests.contract.catalogues import Shelf, open_emptied, same_ids_and_times, video
 from tests.factories import make_catalogue

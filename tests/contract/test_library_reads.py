@@ -8,7 +8,7 @@ import pytest
 from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import absence, changes, grams, ledger, repository
-from stoat_ferret.library.batch import _microseconds
+from stoat_ferret.library.entries import _microseconds
 from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import LibraryRepository, new_library, steps
 from stoat_ferret.library.search import find

@@ -1,9 +1,11 @@
 """What is gone: noted for a job while it walks, marked missing when it settles."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, literal, select, update
 
+from stoat_ferret.db.columns import Words
 from stoat_ferret.db.tables import folders, gone, rejects, videos
 from stoat_ferret.db.tables import ledger as ledger_rows
 from stoat_ferret.db.upsert import insert
@@ -11,20 +13,48 @@ from stoat_ferret.library import changes, ledger
 from stoat_ferret.library.models import KnownFile, LedgerRow, Outcome
 from stoat_ferret.library.repository import ROWS_A_STEP, now_us, steps
 
-
-def note(connection: Connection, job_id: str, files: Sequence[KnownFile]) -> None:
-    """Note the videos among files that a complete listing lacks as gone."""
-    pks = [known.video_pk for known in files if known.video_pk is not None]
-    if pks:
-        rows = [{"job_id": job_id, "video_pk": pk} for pk in pks]
-        connection.execute(insert(connection, gone).on_conflict_do_nothing(), rows)
+NONE_IGNORED: Mapping[bytes, str] = MappingProxyType({})
 
 
-def note_folders(connection: Connection, job_id: str, pks: Sequence[int], *, dry_run: bool = False) -> None:
-    """Take all that is known in folders that are no longer there as gone; forget what was remembered about the rest."""
+def note(
+    connection: Connection, job_id: str, files: Sequence[KnownFile], ignored: Mapping[bytes, str] = NONE_IGNORED
+) -> None:
+    """Note the videos among files that a complete listing lacks as gone, unless they are elsewhere by now.
+
+    Args:
+        connection: in a transaction.
+        job_id: the scan.
+        files: what is gone.
+        ignored: why some of them count as gone though their files are there, by path.
+    """
+    wanted = {known.video_pk: known.path for known in files if known.video_pk is not None}
+    for step in steps(list(wanted)):
+        found = connection.execute(select(videos.c.pk, videos.c.path_bytes).where(videos.c.pk.in_(step))).all()
+        rows = [
+            {"job_id": job_id, "video_pk": row.pk, "reason": ignored.get(row.path_bytes)}
+            for row in found
+            if row.path_bytes == wanted[row.pk]
+        ]
+        if rows:
+            connection.execute(insert(connection, gone).on_conflict_do_nothing(), rows)
+
+
+def note_folders(
+    connection: Connection, job_id: str, pks: Sequence[int], *, reason: str | None = None, dry_run: bool = False
+) -> None:
+    """Take all that is known in folders that are no longer there as gone; forget what was remembered about the rest.
+
+    Args:
+        connection: in a transaction.
+        job_id: the scan.
+        pks: the folders' keys.
+        reason: why they count as gone though they are there.
+        dry_run: forget nothing.
+    """
     for step in steps(pks):
-        lost = select(literal(job_id), videos.c.pk).where(videos.c.folder_pk.in_(step), videos.c.state != "missing")
-        noted = insert(connection, gone).from_select(["job_id", "video_pk"], lost)
+        lost = select(literal(job_id), videos.c.pk, literal(reason, Words))
+        lost = lost.where(videos.c.folder_pk.in_(step), videos.c.state != "missing")
+        noted = insert(connection, gone).from_select(["job_id", "video_pk", "reason"], lost)
         connection.execute(noted.on_conflict_do_nothing())
         if not dry_run:
             connection.execute(delete(rejects).where(rejects.c.folder_pk.in_(step)))
@@ -43,9 +73,18 @@ def clear(connection: Connection, job_id: str, library_id: str | None = None) ->
     connection.execute(delete(gone).where(*_of(job_id, library_id)))
 
 
+def drop_moved(connection: Connection, job_id: str) -> None:
+    """Do not take for gone what this job has found elsewhere: in a dry run its entry has stayed where it was."""
+    moved = select(ledger_rows.c.video_id).where(
+        ledger_rows.c.job_id == job_id, ledger_rows.c.from_path_bytes.is_not(None)
+    )
+    pks = select(videos.c.pk).where(videos.c.id.in_(moved))
+    connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks)))
+
+
 def count(connection: Connection, job_id: str, library_id: str | None = None) -> int:
-    """Count what was taken as gone by this job, of one library or of all, and is not marked missing yet."""
-    query = select(func.count()).select_from(gone).where(*_of(job_id, library_id))
+    """Count what is not there any more and not marked missing yet, of one library or of all; not what is ignored."""
+    query = select(func.count()).select_from(gone).where(*_of(job_id, library_id), gone.c.reason.is_(None))
     return connection.execute(query).scalar_one()
 
 
@@ -55,7 +94,8 @@ def count_brought(connection: Connection, job_id: str, library_id: str) -> int:
         ledger_rows.c.job_id == job_id, ledger_rows.c.outcome.in_((Outcome.NEW, Outcome.RESTORED))
     )
     pks = select(videos.c.pk).where(videos.c.id.in_(brought))
-    query = select(func.count()).select_from(gone).where(*_of(job_id, library_id), gone.c.video_pk.in_(pks))
+    lost = (*_of(job_id, library_id), gone.c.reason.is_(None), gone.c.video_pk.in_(pks))
+    query = select(func.count()).select_from(gone).where(*lost)
     return connection.execute(query).scalar_one()
 
 
@@ -70,8 +110,9 @@ def _of(job_id: str, library_id: str | None) -> tuple[ColumnElement[bool], ...]:
 def mark_missing(connection: Connection, job_id: str, library_id: str | None = None, *, dry_run: bool = False) -> int:
     """Mark some of what is gone, in one library or in all, as missing since now; gives how many, 0 at the end."""
     now = now_us()
-    query = select(gone.c.video_pk).where(*_of(job_id, library_id)).limit(ROWS_A_STEP)
-    pks = connection.execute(query).scalars().all()
+    query = select(gone.c.video_pk, gone.c.reason).where(*_of(job_id, library_id)).limit(ROWS_A_STEP)
+    reasons = {row.video_pk: row.reason for row in connection.execute(query)}
+    pks = list(reasons)
     if not pks:
         return 0
     columns = (videos.c.pk, videos.c.id, videos.c.path_bytes, videos.c.folder_pk)
@@ -90,8 +131,8 @@ def mark_missing(connection: Connection, job_id: str, library_id: str | None = N
                 path_bytes=row.path_bytes,
                 outcome=Outcome.MISSING,
                 at=now,
-                code="GONE",
-                reason="The file is no longer there.",
+                code="IGNORED" if reasons[row.pk] else "GONE",
+                reason=reasons[row.pk] or "The file is no longer there.",
                 video_id=row.id,
             ),
         )

@@ -1,73 +1,16 @@
 """What a scan stores in one transaction: files with their outcomes, finished folders, ledger, feed, counters."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
-from uuid_utils.compat import uuid7
 
-from stoat_ferret import paths
-from stoat_ferret.db.tables import folders, libraries, rejects, video_details, videos
+from stoat_ferret.db.tables import folders, rejects, videos
 from stoat_ferret.db.upsert import insert
-from stoat_ferret.library import absence, changes, grams, ledger
-from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, LedgerRow, Outcome
+from stoat_ferret.library import absence, changes, entries, ledger, moves
+from stoat_ferret.library.models import KnownFolder, LedgerRow, Outcome
 from stoat_ferret.library.repository import now_us, steps
-from stoat_ferret.library.text import searchable_text
-from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
-
-INFO_COLUMNS = tuple(
-    "duration container width height rotation display_width display_height video_codec video_profile pixel_format "
-    "frame_rate frame_rate_float vfr bit_rate hdr audio_codec audio_channels".split()
-)
-
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MOST = 1 << 63
-"""Beyond it, no number fits a column."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileResult:
-    """What became of one file."""
-
-    path: bytes
-    key: FileKey
-    outcome: Outcome
-    known: KnownFile | None = None
-    info: MediaInfo | None = None
-    """Set where the file was examined and is a video."""
-    fingerprint: str | None = None
-    code: str | None = None
-    reason: str | None = None
-    remember: bool = True
-    """False where nothing is to be stored besides the ledger's row: a failure that may pass, or is known already."""
-    bytes_read: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderClosing:
-    """What is stored once every file of a folder has its outcome."""
-
-    digest: bytes | None
-    unchanged_count: int
-    reject_count: int
-    newly_counted: int
-    """Unchanged files that have no row of their own in this job's ledger."""
-    gone: tuple[KnownFile, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class FolderBatch:
-    """Results in one folder, as far as they go."""
-
-    path: bytes
-    library_id: str
-    known: KnownFolder | None
-    files: list[FileResult] = field(default_factory=list)
-    closing: FolderClosing | None = None
+from stoat_ferret.library.results import FileResult, FolderBatch, FolderClosing
 
 
 def apply(
@@ -75,28 +18,78 @@ def apply(
 ) -> dict[bytes, int]:
     """Store results; gives the folders' keys by path. In a dry run only the ledger is written, and {} is given."""
     now = now_us()
-    gone = [known for batch in batches if batch.closing for known in batch.closing.gone]
+    closings = [batch.closing for batch in batches if batch.closing]
     if dry_run:
-        absence.note(connection, job_id, gone)
+        for closing in closings:
+            absence.note(connection, job_id, closing.gone, closing.ignored)
         _record(connection, job_id, [(batch.known.pk if batch.known else None, batch) for batch in batches], {}, now)
         return {}
     pks = ensure_folders(connection, batches)
-    entries: list[changes.Entry] = []
-    ids = _store_videos(
-        connection, [(pks[b.path], b.library_id, f) for b in batches for f in b.files if f.info], entries, now
-    )
+    told: list[changes.Entry] = []
+    ids = _move(connection, batches, pks, told, now)
+    examined = [(pks[b.path], b.library_id, f) for b in batches for f in b.files if f.info]
+    ids |= entries.store_videos(connection, examined, told, now)
     rejected = [(pks[b.path], f) for b in batches for f in b.files if f.info is None and f.remember]
-    ids |= _store_rejects(connection, rejected, entries, now)
-    ids |= _restore(connection, [f for b in batches for f in b.files if _only_restored(f)], entries, now)
+    ids |= entries.store_rejects(connection, rejected, told, now)
+    ids |= entries.restore(connection, [f for b in batches for f in b.files if _only_restored(f)], told, now)
+    entries.refresh(connection, [pair for batch in batches for pair in batch.refreshed])
     _close_folders(connection, [(pks[b.path], b.known, b.closing) for b in batches if b.closing])
-    absence.note(connection, job_id, gone)
-    changes.append(connection, entries, now)
+    for closing in closings:
+        absence.note(connection, job_id, closing.gone, closing.ignored)
+    changes.append(connection, told, now)
     _record(connection, job_id, [(pks[batch.path], batch) for batch in batches], ids, now)
     return pks
 
 
+def _move(
+    connection: Connection,
+    batches: Sequence[FolderBatch],
+    pks: dict[bytes, int],
+    told: list[changes.Entry],
+    now: int,
+) -> dict[bytes, str]:
+    """Let entries go with their files; gives their ids by path. Results of those that could not are corrected."""
+    wanted = [
+        moves.Move(
+            video_pk=result.origin.video_pk,
+            from_path=result.origin.path,
+            path=result.path,
+            key=result.key,
+            folder_pk=pks[batch.path],
+            library_id=batch.library_id,
+        )
+        for batch in batches
+        for result in batch.files
+        if result.origin is not None and result.origin.video_pk is not None
+    ]
+    if not wanted:
+        return {}
+    ids = moves.move(connection, wanted, told, now)
+    for batch in batches:
+        batch.files = [result if result.path in ids else _without_origin(result) for result in batch.files]
+    return ids
+
+
+def _without_origin(result: FileResult) -> FileResult:
+    """Correct a result whose entry someone else has changed meanwhile; the next scan sees what is to be done."""
+    if result.origin is None or result.origin.video_pk is None:
+        return result
+    if result.info is not None:
+        return replace(result, origin=None, outcome=Outcome.NEW)
+    if result.outcome not in (Outcome.MOVED, Outcome.RESTORED):
+        return replace(result, origin=None)
+    return replace(
+        result,
+        origin=None,
+        outcome=Outcome.SKIPPED,
+        remember=False,
+        code="CHANGED_MEANWHILE",
+        reason="The entry that belongs to this file was changed while the scan ran. The next scan looks again.",
+    )
+
+
 def _only_restored(result: FileResult) -> bool:
-    return result.outcome is Outcome.RESTORED and result.info is None
+    return result.outcome is Outcome.RESTORED and result.info is None and result.origin is None
 
 
 def ensure_folders(connection: Connection, batches: Sequence[FolderBatch]) -> dict[bytes, int]:
@@ -110,186 +103,6 @@ def ensure_folders(connection: Connection, batches: Sequence[FolderBatch]) -> di
             )
             pks[batch.path] = connection.execute(statement.returning(folders.c.pk)).scalar_one()
     return pks
-
-
-def _store_videos(
-    connection: Connection,
-    results: Sequence[tuple[int, str, FileResult]],
-    entries: list[changes.Entry],
-    now: int,
-) -> dict[bytes, str]:
-    """Insert or update the videos that were examined; gives their ids by path."""
-    if not results:
-        return {}
-    # Asked here, under the write lock, and not trusted to the scan's picture, which another writer may have outdated.
-    present = _present(connection, [result.path for _, _, result in results])
-    new: list[dict[str, Any]] = []
-    old: list[dict[str, Any]] = []
-    for folder_pk, library_id, result in results:
-        values = _video_values(result) | {"folder_pk": folder_pk, "updated_at": now}
-        known = present.get(result.path)
-        if known is None:
-            video_id = str(uuid7())
-            new.append(values | {"id": video_id, "library_id": library_id, "added_at": now})
-            entries.append(("added", video_id, result.path, "available"))
-        else:
-            old.append(values | {"video_pk": known[0]})
-            kind = "restored" if result.outcome is Outcome.RESTORED else "updated"
-            entries.append((kind, known[1], result.path, "available"))
-    if new:
-        connection.execute(insert(connection, videos), new)
-        connection.execute(delete(rejects).where(rejects.c.path_bytes.in_([row["path_bytes"] for row in new])))
-        _count(connection, new)
-    if old:
-        connection.execute(update(videos).where(videos.c.pk == bindparam("video_pk")), old)
-    found = _present(connection, [result.path for _, _, result in results])
-    _store_details(connection, [(found[result.path][0], result) for _, _, result in results], set(present))
-    return {path: video_id for path, (_, video_id) in found.items()}
-
-
-def _present(connection: Connection, wanted: Sequence[bytes]) -> dict[bytes, tuple[int, str]]:
-    query = select(videos.c.path_bytes, videos.c.pk, videos.c.id).where(videos.c.path_bytes.in_(wanted))
-    return {row.path_bytes: (row.pk, row.id) for row in connection.execute(query)}
-
-
-def _video_values(result: FileResult) -> dict[str, Any]:
-    info = result.info
-    assert info is not None  # noqa: S101  # the caller chose results with one
-    shown = paths.display(result.path)
-    return {name: _fitted(getattr(info, name)) for name in INFO_COLUMNS} | {
-        "path_bytes": result.path,
-        "path": shown,
-        "filename": shown.rpartition("/")[2],
-        **asdict(result.key),
-        "modified_at": result.key.mtime_ns // 1_000,
-        "state": "available",
-        "missing_since": None,
-        "title": _title(info),
-        "created_at_in_camera": _microseconds(info.created_at_in_camera),
-        "fingerprint": result.fingerprint,
-        "probe_level": "full",
-        "probe_error": None,
-        "probe_error_code": None,
-    }
-
-
-def _fitted(value: Any) -> Any:
-    """Give what a file claims; None, as for what is not known, where no column holds such a number."""
-    match value:
-        case int() if not -MOST <= value < MOST:
-            return None
-        case float() if not math.isfinite(value):
-            return None
-    return value
-
-
-def _title(info: MediaInfo) -> str | None:
-    return next((value for name, value in info.tags.items() if name.lower() == "title" and value.strip()), None)
-
-
-def _microseconds(time: str | None) -> int | None:
-    return None if time is None else (datetime.fromisoformat(time) - EPOCH) // timedelta(microseconds=1)
-
-
-def _count(connection: Connection, new: Sequence[dict[str, Any]]) -> None:
-    for library_id in {row["library_id"] for row in new}:
-        added = sum(row["library_id"] == library_id for row in new)
-        count = libraries.c.video_count + added
-        connection.execute(update(libraries).where(libraries.c.id == library_id).values(video_count=count))
-
-
-def _store_details(connection: Connection, results: Sequence[tuple[int, FileResult]], old: set[bytes]) -> None:
-    rows: list[dict[str, Any]] = []
-    added: list[tuple[int, str]] = []
-    changed: list[tuple[int, str]] = []
-    for pk, result in results:
-        info = result.info
-        assert info is not None  # noqa: S101  # the caller chose results with one
-        streams, chapters = [_plain(stream) for stream in info.streams], [_plain(chapter) for chapter in info.chapters]
-        rows.append({"video_pk": pk, "streams": streams, "chapters": chapters, "tags": info.tags})
-        folded = searchable_text(result.path, _title(info), info.tags)
-        (changed if result.path in old else added).append((pk, folded))
-    statement = insert(connection, video_details)
-    excluded = {name: statement.excluded[name] for name in ("streams", "chapters", "tags")}
-    connection.execute(statement.on_conflict_do_update(index_elements=["video_pk"], set_=excluded), rows)
-    grams.add(connection, added)
-    grams.replace(connection, changed)
-
-
-def _plain(part: StreamInfo | ChapterInfo) -> dict[str, Any]:
-    """Give what `asdict` gives, without the deep copy of each number, which takes longer than to store them."""
-    return {name: getattr(part, name) for name in part.__dataclass_fields__}
-
-
-def _store_rejects(
-    connection: Connection, results: Sequence[tuple[int, FileResult]], entries: list[changes.Entry], now: int
-) -> dict[bytes, str]:
-    """Remember files that are no usable videos: a known video becomes broken, the rest is kept out of the catalogue."""
-    outcomes = [(pk, r) for pk, r in results if r.outcome in (Outcome.FAILED, Outcome.SKIPPED)]
-    if not outcomes:
-        return {}
-    present = _present(connection, [result.path for _, result in outcomes])
-    unknown = [
-        {
-            "folder_pk": folder_pk,
-            "path_bytes": result.path,
-            **asdict(result.key),
-            "outcome": result.outcome,
-            "code": result.code,
-            "reason": result.reason,
-            "at": now,
-        }
-        for folder_pk, result in outcomes
-        if result.path not in present
-    ]
-    if unknown:
-        statement = insert(connection, rejects)
-        excluded = {name: statement.excluded[name] for name in unknown[0] if name != "path_bytes"}
-        connection.execute(statement.on_conflict_do_update(index_elements=["path_bytes"], set_=excluded), unknown)
-    broken = [
-        {
-            "video_pk": present[result.path][0],
-            **asdict(result.key),
-            "modified_at": result.key.mtime_ns // 1_000,
-            "updated_at": now,
-            "state": "broken",
-            "missing_since": None,
-            "probe_error": result.reason,
-            "probe_error_code": result.code,
-        }
-        for _, result in outcomes
-        if result.path in present
-    ]
-    if broken:
-        connection.execute(update(videos).where(videos.c.pk == bindparam("video_pk")), broken)
-        entries += [("updated", video_id, path, "broken") for path, (_, video_id) in present.items()]
-    return {path: video_id for path, (_, video_id) in present.items()}
-
-
-def _restore(
-    connection: Connection, results: Sequence[FileResult], entries: list[changes.Entry], now: int
-) -> dict[bytes, str]:
-    """Bring back missing videos whose files are there again, unchanged."""
-    columns = (videos.c.path_bytes, videos.c.pk, videos.c.id, videos.c.probe_error)
-    present = [
-        row
-        for wanted in steps([result.path for result in results])
-        for row in connection.execute(select(*columns).where(videos.c.path_bytes.in_(wanted)))
-    ]
-    rows = [
-        {
-            "video_pk": row.pk,
-            "state": "available" if row.probe_error is None else "broken",
-            "missing_since": None,
-            "updated_at": now,
-        }
-        for row in present
-    ]
-    if rows:
-        connection.execute(update(videos).where(videos.c.pk == bindparam("video_pk")), rows)
-        states = [row["state"] for row in rows]
-        entries += [("restored", row.id, row.path_bytes, state) for row, state in zip(present, states, strict=True)]
-    return {row.path_bytes: row.id for row in present}
 
 
 def _close_folders(connection: Connection, closings: Sequence[tuple[int, KnownFolder | None, FolderClosing]]) -> None:
@@ -347,7 +160,8 @@ def _record(
     outdated: list[bytes] = []
     for folder_pk, batch in batches:
         for result in batch.files:
-            video_id = ids.get(result.path) or (result.known.video_id if result.known else None)
+            known = result.origin or result.known
+            video_id = ids.get(result.path) or (known.video_id if known else None)
             row = LedgerRow(
                 path_bytes=result.path,
                 outcome=result.outcome,
@@ -355,6 +169,7 @@ def _record(
                 code=result.code,
                 reason=result.reason,
                 video_id=video_id,
+                from_path_bytes=result.origin.path if result.outcome is Outcome.MOVED and result.origin else None,
             )
             rows.append((folder_pk, row))
         if batch.closing is None:

@@ -73,6 +73,14 @@ def recorded_paths(database: Database, job_id: str, wanted: Sequence[bytes]) -> 
     return found
 
 
+def folders_with(database: Database, job_id: str, code: str, limit: int) -> list[bytes]:
+    """Give the folders of up to `limit` of the job's files to which this happened, in order, each once."""
+    query = select(ledger.c.path_bytes).where(ledger.c.job_id == job_id, ledger.c.code == code)
+    with database.read() as connection:
+        found = connection.execute(query.order_by(ledger.c.path_bytes).limit(limit)).scalars().all()
+    return sorted({path.rpartition(b"/")[0] or b"/" for path in found})
+
+
 def totals(database: Database, job_id: str) -> dict[Outcome, int]:
     """Count the job's files by outcome; every outcome has a number."""
     query = select(ledger.c.outcome, func.sum(ledger.c.count)).where(ledger.c.job_id == job_id)

@@ -54,6 +54,10 @@ class FileKey:
         """
         return cls(size, max(-_HALF, min(mtime_ns, _HALF - 1)), _signed(inode), _signed(device))
 
+    def same_content(self, other: "FileKey") -> bool:
+        """True where size and time are the same, whatever the inode: it is another one after some remounts."""
+        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+
     def same_file(self, other: "FileKey") -> bool:
         """True where nothing suggests a change. The device number is left out: it changes with every remount."""
         return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
@@ -162,6 +166,8 @@ class KnownFile:
     video_pk: int | None = None
     video_id: str | None = None
     state: VideoState | None = None
+    birth_ns: int | None = None
+    """When the file was made, in nanoseconds since 1970 UTC; None where the file system does not say."""
     reject_outcome: Outcome | None = None
     """Set where the file, as it is, was found not to be a usable video: failed or skipped."""
     code: str | None = None

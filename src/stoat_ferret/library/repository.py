@@ -42,6 +42,10 @@ from stoat_ferret.library.models import (
 T = TypeVar("T")
 
 VIDEO_COLUMNS = [videos.c[name] for name in Video.__dataclass_fields__]
+KNOWN_COLUMNS = [
+    videos.c[name]
+    for name in "path_bytes size mtime_ns inode device birth_ns pk id state probe_error probe_error_code".split()
+]
 SETTLE_SECONDS = 5.0
 ROWS_A_STEP = 1_000
 """How many rows are taken or changed at a time where there may be a million."""
@@ -247,20 +251,13 @@ class LibraryRepository:
 
     def files_in(self, folder_pk: int) -> dict[bytes, KnownFile]:
         """Give all that is known directly in one folder, by path."""
-        columns = [videos.c[name] for name in ("path_bytes", "size", "mtime_ns", "inode", "device")]
-        known_videos = select(*columns, videos.c.pk, videos.c.id, videos.c.state)
-        known_videos = known_videos.add_columns(videos.c.probe_error, videos.c.probe_error_code)
+        # Of several that were at one path, the one that is there, else the one that was there last, comes last.
+        order = (videos.c.state != "missing", videos.c.missing_since, videos.c.pk)
+        known_videos = select(*KNOWN_COLUMNS).where(videos.c.folder_pk == folder_pk).order_by(*order)
         with self.database.read() as connection:
-            rows = connection.execute(known_videos.where(videos.c.folder_pk == folder_pk)).all()
-            found = {row.path_bytes: _known_video(row) for row in rows}
+            found = {row.path_bytes: known_video(row) for row in connection.execute(known_videos)}
             for row in connection.execute(select(rejects).where(rejects.c.folder_pk == folder_pk)):
-                found[row.path_bytes] = KnownFile(
-                    path=row.path_bytes,
-                    key=_key_from_row(row),
-                    reject_outcome=Outcome(row.outcome),
-                    code=row.code,
-                    reason=row.reason,
-                )
+                found[row.path_bytes] = known_reject(row)
         return found
 
     def rejected_in(self, folder_pk: int) -> list[KnownFile]:
@@ -324,7 +321,19 @@ def _key_from_row(row: Row[*tuple[Any, ...]]) -> FileKey:
     return FileKey(row.size, row.mtime_ns, row.inode, row.device)
 
 
-def _known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
+def known_reject(row: Row[*tuple[Any, ...]]) -> KnownFile:
+    """Build what is known of a file that is no usable video from its row of `rejects`."""
+    return KnownFile(
+        path=row.path_bytes,
+        key=_key_from_row(row),
+        reject_outcome=Outcome(row.outcome),
+        code=row.code,
+        reason=row.reason,
+    )
+
+
+def known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
+    """Build what is known of a video's file from a row that has KNOWN_COLUMNS."""
     broken = row.probe_error is not None  # also while it is missing
     return KnownFile(
         path=row.path_bytes,
@@ -332,6 +341,7 @@ def _known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
         video_pk=row.pk,
         video_id=row.id,
         state=row.state,
+        birth_ns=row.birth_ns,
         reject_outcome=Outcome.FAILED if broken else None,
         code=row.probe_error_code,
         reason=row.probe_error,

@@ -39,12 +39,14 @@ class ProbeTask:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """The file's state at the moment its content was read; all of `fstat`."""
+    """The file's state at the moment its content was read, of `fstat` and `statx`."""
 
     size: int
     mtime_ns: int
     inode: int
     device: int
+    birth_ns: int | None = None
+    """When the file was made, where the file system says."""
 
 
 @dataclass(frozen=True, slots=True)

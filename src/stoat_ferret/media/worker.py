@@ -37,6 +37,7 @@ from stoat_ferret.media.fingerprint import bytes_hashed, fingerprint
 from stoat_ferret.media.frames import ImageFormat, thumbnail
 from stoat_ferret.media.probe import probe, require_safe_versions
 from stoat_ferret.paths import decode_base64
+from stoat_ferret.statx import birth_ns
 
 ORPHAN_SECONDS = 5.0
 """How long the process outlives its parent while a file keeps it busy."""
@@ -181,7 +182,7 @@ def _examine(path: bytes, follow_symlink: bool, answer: Json) -> None:
     """
     with _reading(), _open_file(path, follow_symlink) as descriptor:
         before = _state(os.fstat(descriptor))
-        answer["stat"] = before
+        answer["stat"] = {**before, "birth_ns": birth_ns(descriptor)}
         try:
             answer["fingerprint"] = fingerprint(descriptor, before["size"])
             answer["info"] = probe(path).to_json()

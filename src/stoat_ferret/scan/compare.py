@@ -1,7 +1,7 @@
 """One folder's listing against what the catalogue knows of it: a pure function."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import xxhash
 
@@ -23,6 +23,10 @@ class Seen:
     path: bytes
     entry: FileEntry
     known: KnownFile | None
+    origin: KnownFile | None = None
+    """What is known of it from where it was before."""
+    twin: KnownFile | None = None
+    """Another known file that is this very one, by another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +39,14 @@ class FolderChanges:
     """Were missing, are there again as they were: nothing needs to be read."""
     rejected: tuple[Seen, ...]
     """Known to be no usable video, and unchanged since: reported again, not examined again."""
+    refreshed: tuple[Seen, ...] = ()
+    """Of the unchanged ones, those whose inode is another one than is known."""
     unchanged: int
     newly_counted: int
     """Of the unchanged ones, those that this job did not itself store earlier."""
     gone: tuple[KnownFile, ...]
+    ignored: Mapping[bytes, str] = field(default_factory=dict)
+    """Why some of what is gone counts so though its file is there, by path: a rule leaves it out."""
 
 
 def digest(listing: FolderListing, rules: Rules) -> bytes:
@@ -56,7 +64,12 @@ def settled(listing: FolderListing, now_ns: int) -> bool:
 
 
 def compare(
-    listing: FolderListing, known: Mapping[bytes, KnownFile], *, force: bool, done: Set[bytes] = frozenset()
+    listing: FolderListing,
+    known: Mapping[bytes, KnownFile],
+    *,
+    force: bool,
+    done: Set[bytes] = frozenset(),
+    any_inode: bool = False,
 ) -> FolderChanges:
     """Sort a folder's files by what is to be done about them.
 
@@ -65,19 +78,24 @@ def compare(
         known: all that the catalogue has directly in the folder, by path, missing ones included.
         force: examine again what is unchanged.
         done: paths that this job has stored already, in an attempt that was cut off.
+        any_inode: the volume was mounted anew, so that other inodes mean no change.
     """
     probe: list[Seen] = []
     restored: list[Seen] = []
     rejected: list[Seen] = []
+    refreshed: list[Seen] = []
     unchanged = newly_counted = 0
     present: set[bytes] = set()
     for entry in listing.files:
         path = join(listing.path, entry.name)
         present.add(path)
         seen = Seen(path, entry, known.get(path))
-        if seen.known is None or not seen.known.key.same_file(entry.key) or (force and path not in done):
+        if seen.known is None or not _is_as_known(seen, any_inode=any_inode) or (force and path not in done):
             probe.append(seen)
-        elif seen.known.state == "missing":
+            continue
+        if not seen.known.key.same_file(entry.key):
+            refreshed.append(seen)
+        if seen.known.state == "missing":
             restored.append(seen)
         elif seen.known.reject_outcome is not None:
             rejected.append(seen)
@@ -89,7 +107,14 @@ def compare(
         probe=tuple(probe),
         restored=tuple(restored),
         rejected=tuple(rejected),
+        refreshed=tuple(refreshed),
         unchanged=unchanged,
         newly_counted=newly_counted,
         gone=gone,
     )
+
+
+def _is_as_known(seen: Seen, *, any_inode: bool) -> bool:
+    assert seen.known is not None  # noqa: S101  # the caller has looked
+    key = seen.known.key
+    return key.same_content(seen.entry.key) if any_inode else key.same_file(seen.entry.key)

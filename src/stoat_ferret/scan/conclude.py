@@ -31,6 +31,7 @@ def conclude(
     """
     ensure_online(library, options, job, repository, rules, present=repository.count_present(library.id))
     with job.transaction() as connection:
+        absence.drop_moved(connection, job.job_id)
         gone = absence.count(connection, job.job_id, library.id)
         brought = absence.count_brought(connection, job.job_id, library.id)
     if not options.accept_loss:

@@ -4,14 +4,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from stoat_ferret.errors import NoVideoStreamError
-from stoat_ferret.library.batch import FileResult, FolderBatch
+from stoat_ferret.errors import FileChangedError, NoVideoStreamError
 from stoat_ferret.library.models import FileKey, KnownFolder, Outcome
+from stoat_ferret.library.results import FileResult, FolderBatch
 from stoat_ferret.media.pool import ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.scan.compare import FolderChanges, Seen
 
 LOW_WATER = 64
 """With fewer files waiting than this, the next folder is compared, so that the processes never idle."""
+
+
+STILL_WRITTEN = "STILL_WRITTEN"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -41,6 +44,15 @@ class OpenFolder:
     def new_batch(self) -> None:
         """Start gathering anew, after what was gathered has been stored."""
         self.batch = FolderBatch(path=self.path, library_id=self.library_id, known=self.known)
+
+    def tally(self, result: FileResult) -> None:
+        """Count a file for the folder's record: as a video, or as none that need not be looked at until it changes."""
+        if result.info is not None or result.outcome is Outcome.MOVED:
+            broken = result.info is None and result.origin is not None and result.origin.reject_outcome is not None
+            self.rejects += broken
+            self.usable += not broken
+        elif result.remember:
+            self.rejects += 1
 
 
 class Examiner:
@@ -93,10 +105,7 @@ class Examiner:
 
 
 def _tally(folder: OpenFolder, seen: Seen, result: FileResult) -> None:
-    if result.info is not None:
-        folder.usable += 1
-    elif result.remember:
-        folder.rejects += 1
+    folder.tally(result)
     # A reason that may pass, or a change since the listing: the next scan has to look at this folder file by file.
     if (result.info is None and not result.remember) or not result.key.same_file(seen.entry.key):
         folder.digest = None
@@ -104,9 +113,12 @@ def _tally(folder: OpenFolder, seen: Seen, result: FileResult) -> None:
 
 def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
     failure = outcome.error
+    if failure is not None and failure.code == FileChangedError.code:
+        return still_written(seen)
     if failure is not None:
         # A known video stays one: without a picture it is broken, not something that never was a video.
-        skipped = failure.code == NoVideoStreamError.code and (seen.known is None or seen.known.video_pk is None)
+        before = seen.origin or seen.known
+        skipped = failure.code == NoVideoStreamError.code and (before is None or before.video_pk is None)
         return FileResult(
             path=seen.path,
             key=seen.entry.key,
@@ -116,6 +128,7 @@ def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
             reason=failure.message,
             remember=not failure.passing,
             bytes_read=outcome.bytes_read,
+            origin=None if failure.passing else seen.origin,
         )
     return FileResult(
         path=seen.path,
@@ -125,10 +138,28 @@ def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
         info=outcome.info,
         fingerprint=outcome.fingerprint,
         bytes_read=outcome.bytes_read,
+        birth_ns=None if outcome.stat is None else outcome.stat.birth_ns,
+        origin=seen.origin,
+        twin=seen.twin,
+    )
+
+
+def still_written(seen: Seen) -> FileResult:
+    """Leave a file alone that changes while it is looked at."""
+    return FileResult(
+        path=seen.path,
+        key=seen.entry.key,
+        outcome=Outcome.SKIPPED,
+        known=seen.known,
+        code=STILL_WRITTEN,
+        reason="The file is still being written. It is looked at again by itself.",
+        remember=False,
     )
 
 
 def _success(seen: Seen) -> Outcome:
+    if seen.origin is not None and seen.origin.video_pk is not None:
+        return Outcome.RESTORED if seen.origin.path == seen.path else Outcome.MOVED
     if seen.known is None or seen.known.video_pk is None:
         return Outcome.NEW
     return Outcome.RESTORED if seen.known.state == "missing" else Outcome.UPDATED

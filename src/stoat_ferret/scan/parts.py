@@ -14,10 +14,12 @@ from stoat_ferret import paths
 from stoat_ferret.library import absence
 from stoat_ferret.library.batch import ensure_folders
 from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, Outcome
+from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import FolderChanges, Seen
 from stoat_ferret.scan.examine import Examiner, OpenFolder
 from stoat_ferret.scan.job import Distributor, ScanJob
+from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.store import Writer
 from stoat_ferret.scan.walk import FileEntry, join
@@ -130,25 +132,35 @@ def _file_to_json(seen: Seen) -> list[Any]:
     return [
         paths.encode_base64(seen.entry.name),
         [key.size, key.mtime_ns, key.inode, key.device],
-        None if known is None else [known.video_pk, known.video_id, known.state],
+        *(_known_to_json(each) for each in (known, seen.origin, seen.twin)),
     ]
 
 
-def _file_from_json(folder: bytes, values: list[Any]) -> Seen:
-    name, key, known = values
-    entry = FileEntry(paths.decode_base64(name), FileKey(*key))
-    path = join(folder, entry.name)
+def _known_to_json(known: KnownFile | None) -> list[Any] | None:
     if known is None:
-        return Seen(path, entry, None)
-    pk, video_id, state = known
-    return Seen(path, entry, KnownFile(path=path, key=entry.key, video_pk=pk, video_id=video_id, state=state))
+        return None
+    path, key = paths.encode_base64(known.path), known.key
+    return [path, [key.size, key.mtime_ns, key.inode, key.device], known.video_pk, known.video_id, known.state]
+
+
+def _known_from_json(values: list[Any] | None) -> KnownFile | None:
+    if values is None:
+        return None
+    path, key, pk, video_id, state = values
+    return KnownFile(path=paths.decode_base64(path), key=FileKey(*key), video_pk=pk, video_id=video_id, state=state)
+
+
+def _file_from_json(folder: bytes, values: list[Any]) -> Seen:
+    name, key, known, origin, twin = values
+    entry = FileEntry(paths.decode_base64(name), FileKey(*key))
+    return Seen(join(folder, entry.name), entry, *map(_known_from_json, (known, origin, twin)))
 
 
 def part_files(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Give the files of a part: the key of the folder, and the path."""
     for piece in payload["folders"]:
         folder = paths.decode_base64(piece["path"])
-        for name, _, _ in piece["files"]:
+        for name, *_ in piece["files"]:
             yield piece["pk"], join(folder, paths.decode_base64(name))
 
 
@@ -182,7 +194,12 @@ def _open(piece: dict[str, Any]) -> _Opened:
 
 
 def run_part(
-    payload: dict[str, Any], scan_id: str, job: ScanJob, rules: Rules, pool: Callable[[], ProbePool]
+    payload: dict[str, Any],
+    scan_id: str,
+    job: ScanJob,
+    repository: LibraryRepository,
+    rules: Rules,
+    pool: Callable[[], ProbePool],
 ) -> dict[str, int]:
     """Examine the files of a part and store what comes of them; blocks until it is done.
 
@@ -190,6 +207,7 @@ def run_part(
         payload: the part, as the scan submitted it.
         scan_id: the scan, in whose ledger the outcomes are written.
         job: the job that does the part; its transactions check the scan's right to write too.
+        repository: the catalogue.
         rules: where paths lie on this machine.
         pool: gives probe processes.
 
@@ -197,7 +215,8 @@ def run_part(
         StorageError: the catalogue could not be written.
     """
     examiner = Examiner(pool, rules.here)
-    writer = Writer(job.transaction, scan_id, dry_run=False, timed=False)
+    relate = Tracer(repository, rules.here).by_content
+    writer = Writer(job.transaction, scan_id, dry_run=False, relate=relate, timed=False)
     outcomes: dict[str, int] = dict.fromkeys(Outcome, 0)
     total = 0
     for opened in map(_open, payload["folders"]):

@@ -21,6 +21,8 @@ class ScanOptions:
     force: bool = False
     accept_loss: bool = False
     dry_run: bool = False
+    only: bytes | None = None
+    """The name of the one file in the folder that is looked at."""
 
     def at(self, path: bytes) -> "ScanOptions":
         """Give the same for another path."""

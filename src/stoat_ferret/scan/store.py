@@ -1,13 +1,14 @@
 """The store stage: outcomes are gathered and written in batches, each one transaction whose token was checked."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
 from stoat_ferret.library import ledger
-from stoat_ferret.library.batch import FileResult, FolderClosing, apply
+from stoat_ferret.library.batch import apply
+from stoat_ferret.library.results import FileResult, FolderClosing
 from stoat_ferret.scan.examine import OpenFolder
 
 BATCH_FILES = 500
@@ -19,10 +20,20 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 class Writer:
     """Gathers outcomes; writes when there are enough, or when they have waited long enough.
 
-    What is `timed` counts towards the job's duration; several writers of one job work at the same time.
+    What is `timed` counts towards the job's duration; several writers of one job work at the same time. `relate` is
+    given what is about to be written, and gives it with the entries that files are found to belong to.
     """
 
-    def __init__(self, transaction: Transaction, job_id: str, *, dry_run: bool, timed: bool = True) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        job_id: str,
+        *,
+        dry_run: bool,
+        relate: Callable[[Sequence[FileResult]], list[FileResult]],
+        timed: bool = True,
+    ) -> None:
+        self._relate = relate
         self._transaction = transaction
         self._job_id = job_id
         self._dry_run = dry_run
@@ -52,7 +63,9 @@ class Writer:
             reject_count=folder.rejects,
             newly_counted=folder.changes.newly_counted,
             gone=folder.changes.gone,
+            ignored=folder.changes.ignored,
         )
+        folder.batch.refreshed += [(seen.known, seen.entry.key) for seen in folder.changes.refreshed if seen.known]
         if folder.known is not None:
             self.visited.add(folder.known.pk)
         self._touch(folder)
@@ -66,6 +79,7 @@ class Writer:
         """Write all that was gathered."""
         now = time.monotonic()
         if self._folders:
+            self._relate_all()
             with self._transaction() as connection:
                 batches = [folder.batch for folder in self._folders.values()]
                 keys = apply(connection, self._job_id, batches, dry_run=self._dry_run)
@@ -77,6 +91,13 @@ class Writer:
                 folder.new_batch()
             self._folders.clear()
         self._written_at = time.monotonic()
+
+    def _relate_all(self) -> None:
+        """Look for where new files were before; outside the transaction, since disks are slow."""
+        batches = [folder.batch for folder in self._folders.values()]
+        related = iter(self._relate([result for batch in batches for result in batch.files]))
+        for batch in batches:
+            batch.files = [next(related) for _ in batch.files]
 
     def _touch(self, folder: OpenFolder) -> None:
         self._folders[folder.path] = folder

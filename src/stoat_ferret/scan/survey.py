@@ -4,21 +4,25 @@ With a distributor, what is to be examined is handed on in parts, unless it is s
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
-from stoat_ferret.library import absence, ledger
-from stoat_ferret.library.batch import FileResult
-from stoat_ferret.library.models import FileKey, KnownFolder, LedgerRow, Library, Outcome
+from stoat_ferret.library import absence, ledger, traces
+from stoat_ferret.library.models import LedgerRow, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us, steps
 from stoat_ferret.media.pool import ProbePool
-from stoat_ferret.scan.compare import FolderChanges, Seen, compare, digest, settled
+from stoat_ferret.scan.compare import Seen, digest, settled
 from stoat_ferret.scan.estimate import Estimate
-from stoat_ferret.scan.examine import Examiner, OpenFolder
+from stoat_ferret.scan.examine import Examiner, OpenFolder, still_written
+from stoat_ferret.scan.ground import Ground, innermost, look
+from stoat_ferret.scan.held import Due, Held
 from stoat_ferret.scan.job import Distributor, ScanJob
+from stoat_ferret.scan.matching import Matcher
+from stoat_ferret.scan.moves import Tracer
+from stoat_ferret.scan.onefile import OneFile
 from stoat_ferret.scan.parts import Parting
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, find_obstacle
@@ -28,8 +32,6 @@ from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
 
 POLL_SECONDS = 0.05
 """The longest wait in the loop; cancellation is seen, and batches are written, at least so often."""
-
-NO_KEY = FileKey(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,11 @@ class Survey:
         self._repository = repository
         self._rules = rules
         self._examiner = Examiner(pool, rules.here)
-        self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run)
+        self._tracer = Tracer(repository, rules.here)
+        self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run, relate=self._tracer.by_content)
+        self._matcher = Matcher(options, job, repository, self._tracer, Ground())
+        self._held = Held(target.library.settle_seconds, rules.here, time.time_ns)
+        self._ground = Ground()
         self._parting = None if distributor is None else Parting(distributor, job, self._writer)
         self._unproven: list[bytes] = []
         self._start_is_gone = False
@@ -124,7 +130,10 @@ class Survey:
         with self._job.transaction() as connection:
             absence.clear(connection, self._job.job_id, self._target.library.id)
         self._ensure_online()
-        obstacle = find_obstacle(self._target.start, self._target.library.path_bytes, self._rules)
+        self._look_at_volumes()
+        obstacle = self._other_volume() or find_obstacle(
+            self._target.start, self._target.library.path_bytes, self._rules
+        )
         if obstacle is None:
             self._walk()
         else:
@@ -136,6 +145,40 @@ class Survey:
         ensure_online(
             self._target.library, self._options, self._job, self._repository, self._rules, present=self._present
         )
+
+    def _look_at_volumes(self) -> None:
+        """Find out which volumes lie here, and record those that are new.
+
+        Raises:
+            LibraryOfflineError: the library's own folder lies on another one.
+        """
+        target, options = self._target, self._options
+        try:
+            self._ground = look(
+                target.library,
+                target.exclude,
+                self._repository,
+                self._rules.here,
+                accept_loss=options.accept_loss,
+            )
+        except LibraryOfflineError:
+            if not options.dry_run:
+                with self._job.transaction() as connection:
+                    self._repository.set_library_state(connection, target.library.id, "offline")
+            raise
+        news, dropped = self._ground.news(), self._ground.dropped
+        if (news or dropped) and not options.dry_run:
+            with self._job.transaction() as connection:
+                traces.record_volumes(connection, target.library.id, news, dropped)
+            self._tracer = Tracer(self._repository, self._rules.here)
+        self._matcher = Matcher(options, self._job, self._repository, self._tracer, self._ground)
+
+    def _other_volume(self) -> Obstacle | None:
+        point = innermost(self._target.start, self._ground.refused)
+        if point is None:
+            return None
+        problem = self._ground.refused[point]
+        return Obstacle(False, problem.path, problem.code, problem.reason)
 
     def _conclude(self) -> Surveyed:
         """Note what is gone."""
@@ -159,7 +202,15 @@ class Survey:
         # What an attempt that was cut off has stored says little about how much there is.
         first = self._job.attempt == 1
         known = self._repository.count_known(target.library.id, target.start, recursive=recursive) if first else 0
-        walker = Walker(target.start, self._rules, recursive=recursive, exclude=target.exclude)
+        exclude = target.exclude | frozenset(self._ground.refused)
+        walker: Walker | OneFile
+        if self._options.only is not None:
+            walker = OneFile(target.start, self._options.only, self._rules)
+        else:
+            walker = Walker(target.start, self._rules, recursive=recursive, exclude=exclude)
+        for problem in self._ground.refused.values():
+            if paths.is_below(problem.path, target.start):
+                self._take_problem(problem)
         with Estimate(target, self._rules, recursive=recursive, known=known) as estimate, walker:
             while not (walker.ended and self._all_in_hand() and self._examiner.idle):
                 try:
@@ -168,6 +219,7 @@ class Survey:
                     self._writer.flush()  # what was examined is kept
                     raise
                 self._compare_some(walker)
+                self._release(walker)
                 for folder, result in self._examiner.step(POLL_SECONDS):
                     self._writer.add(folder, result)
                     self._done += 1
@@ -178,12 +230,47 @@ class Survey:
 
     def _all_in_hand(self) -> bool:
         """At the end of the walk: hand on what is left, or examine it here where nothing was handed on before."""
+        if self._held:
+            return False
         if self._parting is not None:
             for folder, files in self._parting.rest():
                 self._examiner.add(folder, files)
         return True
 
-    def _compare_some(self, walker: Walker) -> None:
+    def _release(self, walker: Walker | OneFile) -> None:
+        """Let files be examined that have waited long enough."""
+        for due in self._held.settled():
+            self._take_due(due)
+        if not walker.ended:
+            return
+        if self._examiner.idle:
+            self._writer.flush()  # so that every entry is where its file was found
+            replaced = self._held.replaced()
+            present = traces.present_at(self._repository.database, [seen.path for _, seen in replaced])
+            for folder, seen in replaced:
+                known = present.get(seen.path)
+                self._examine(folder, [replace(seen, known=known) if not self._options.dry_run else seen])
+            if self._held and not replaced:
+                time.sleep(min(POLL_SECONDS, self._held.seconds_left()))
+
+    def _take_due(self, due: Due) -> None:
+        if due.settled:
+            self._examine(due.folder, self._tracer.trace([due.seen]))
+            return
+        due.folder.digest = None
+        result = still_written(due.seen)
+        if due.vanished:
+            result = replace(result, code="VANISHED", reason="The file went away while the folder was scanned.")
+        self._writer.add(due.folder, result)
+        self._done += 1
+
+    def _examine(self, folder: OpenFolder, files: Sequence[Seen]) -> None:
+        if self._parting is not None:
+            self._parting.add(folder, files)
+        else:
+            self._examiner.add(folder, files)
+
+    def _compare_some(self, walker: Walker | OneFile) -> None:
         """Compare folders until there is enough to examine, or none is listed, or it has taken long enough."""
         until = time.monotonic() + POLL_SECONDS
         while self._examiner.hungry and (listing := walker.take(POLL_SECONDS if self._examiner.idle else 0)):
@@ -207,63 +294,29 @@ class Survey:
         if isinstance(listing, FolderProblem):
             self._take_problem(listing)
             return
-        known = self._repository.folder(listing.path)
         mark = digest(listing, self._rules)
-        changes = self._compare(listing, known, mark)
-        results = [*map(_rejected, changes.rejected), *map(_restored, changes.restored)]
-        results += [
-            FileResult(
-                path=join(listing.path, oddity.name),
-                key=NO_KEY,
-                outcome=Outcome.SKIPPED,
-                code=oddity.code,
-                reason=oddity.reason,
-                remember=False,
-            )
-            for oddity in listing.oddities
-        ]
+        match = self._matcher.match(listing, mark)
+        changes = match.changes
         folder = OpenFolder(
             path=listing.path,
             library_id=self._target.library.id,
-            known=known,
-            digest=mark if settled(listing, time.time_ns()) else None,
+            known=match.known,
+            digest=mark if settled(listing, time.time_ns()) and self._options.only is None else None,
             changes=changes,
-            remaining=len(results) + len(changes.probe),
+            remaining=len(match.results) + len(changes.probe),
         )
-        for result in results:
+        for result in match.results:
+            if result.origin is not None:
+                folder.tally(result)
             self._writer.add(folder, result)
             self._writer.flush_if_due()
-        if self._parting is not None and changes.probe:
-            self._parting.add(folder, changes.probe)
-        else:
-            self._examiner.add(folder, changes.probe)
-        if not folder.remaining and not results:
+        probe = [seen for seen in changes.probe if not self._held.takes(folder, seen)]
+        if probe:
+            self._examine(folder, probe)
+        if not folder.remaining and not match.results:
             self._writer.close(folder)
         self._listed += len(listing.files)
         self._done += len(listing.files) - len(changes.probe)
-
-    def _compare(self, listing: FolderListing, known: KnownFolder | None, mark: bytes) -> FolderChanges:
-        """Compare by digest, or file by file where that differs or everything is to be examined again."""
-        if known is None:
-            return compare(listing, {}, force=self._options.force)
-        done = set[bytes]()
-        if self._job.attempt > 1:
-            done = ledger.stored_paths(self._repository.database, self._job.job_id, known.pk)
-        if known.digest != mark or self._options.force:
-            return compare(listing, self._repository.files_in(known.pk), force=self._options.force, done=done)
-        rejected: list[Seen] = []
-        if known.reject_count:
-            entries = {join(listing.path, entry.name): entry for entry in listing.files}
-            files = self._repository.rejected_in(known.pk)
-            rejected = [Seen(file.path, entries[file.path], file) for file in files if file.path in entries]
-        return FolderChanges(
-            probe=(),
-            restored=(),
-            rejected=tuple(rejected),
-            unchanged=known.unchanged_count,
-            newly_counted=known.unchanged_count - len(done),
-            gone=(),
-        )
 
     def _take_problem(self, problem: FolderProblem) -> None:
         self._unproven.append(problem.path)
@@ -282,28 +335,19 @@ class Survey:
 
     def _absent(self) -> list[int]:
         """Give the keys of the folders that are gone."""
+        if self._options.only is not None:
+            self._note_file()
+            return []
         if not self._options.recursive:
             folder = self._repository.folder(self._target.start) if self._start_is_gone else None
             return [] if folder is None else [folder.pk]
         known = self._repository.folders_below(self._target.library.id, self._target.start)
         return [f.pk for f in absent_folders(known, visited=self._writer.visited, unproven=self._unproven)]
 
-
-def _rejected(seen: Seen) -> FileResult:
-    """Report again, without looking at it again, a file that is known not to be a usable video."""
-    known = seen.known
-    assert known is not None  # noqa: S101  # `compare` puts only known files there
-    assert known.reject_outcome is not None  # noqa: S101
-    return FileResult(
-        path=seen.path,
-        key=seen.entry.key,
-        outcome=known.reject_outcome,
-        known=known,
-        code=known.code,
-        reason=known.reason,
-        remember=False,
-    )
-
-
-def _restored(seen: Seen) -> FileResult:
-    return FileResult(path=seen.path, key=seen.entry.key, outcome=Outcome.RESTORED, known=seen.known)
+    def _note_file(self) -> None:
+        """Take the one file that is scanned as gone where the folder that it was in is."""
+        path = join(self._target.start, self._options.only or b"")
+        known = traces.present_at(self._repository.database, [path]).get(path) if self._start_is_gone else None
+        if known is not None:
+            with self._job.transaction() as connection:
+                absence.note(connection, self._job.job_id, [known])

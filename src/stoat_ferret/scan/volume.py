@@ -1,7 +1,7 @@
 """Which volume a folder lies on, and whether what lies here is what another machine has listed."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ class Volume:
     kind: str
     """The file system's type."""
     name: str
-    """Its UUID; for what has none and comes over no network, the machine as it was booted."""
+    """Its UUID; for what has none and comes over no network, the machine as it was booted and what it calls it."""
+    root: str = "/"
+    """The folder of the file system that is mounted: others of it may be elsewhere."""
 
     def same_as(self, other: "Volume") -> bool:
         """True where both surely are one; False where that cannot be told."""
@@ -38,35 +40,73 @@ class Volume:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of the table of mounts."""
+
+    point: bytes
+    source: str
+    kind: str
+    root: str
+
+
+class Mounts:
+    """The file systems that are mounted on this machine, as they were when this was made."""
+
+    def __init__(self) -> None:
+        try:
+            lines = MOUNTS.read_bytes().splitlines()
+        except OSError:
+            lines = []
+        # The last one of a place hides the earlier ones.
+        self._by_point = {mount.point: mount for mount in map(_mount, lines)}
+        self._volumes: dict[bytes, Volume] = {}
+
+    def volume_of(self, path: bytes) -> Volume:
+        """Tell which volume a folder lies on."""
+        for folder in reversed(paths.with_ancestors(os.path.realpath(path))):
+            mount = self._by_point.get(folder)
+            if mount is not None:
+                if folder not in self._volumes:
+                    self._volumes[folder] = _volume(mount)
+                return self._volumes[folder]
+        return Volume("", "", "")
+
+    def points_below(self, path: bytes) -> list[bytes]:
+        """Give the places under a folder at which another volume begins, written as that folder is."""
+        real = os.path.realpath(path)
+        inside = [point for point in self._by_point if point != real and paths.is_below(point, real)]
+        return sorted(join(path, point[len(real.rstrip(b"/")) + 1 :]) for point in inside)
+
+
 def identify(path: bytes) -> Volume:
     """Tell which volume a folder lies on."""
-    try:
-        mounts = MOUNTS.read_bytes().splitlines()
-    except OSError:
-        return Volume("", "", "")
-    found = _mount_of(os.path.realpath(path), mounts)
-    if found is None:
-        return Volume("", "", "")
-    kind, source = found
-    if ":" in source or source.startswith("//"):
-        return Volume(source, kind, "")
-    return Volume(source, kind, _uuid(source) or _boot_id())
+    return Mounts().volume_of(path)
 
 
-def _mount_of(path: bytes, mounts: Sequence[bytes]) -> tuple[str, str] | None:
-    """Give type and source of the mount that a path lies on; the last one of a place hides the earlier ones.
+def _mount(line: bytes) -> Mount:
+    """Read a line of proc_pid_mountinfo(5).
 
-    The format is that of proc_pid_mountinfo(5): the mount point is the fifth field, after a lone dash follow type and
-    source.
+    The fourth field is the folder that is mounted, the fifth the mount point; after a lone dash follow type and source.
     """
-    best, found = -1, None
-    for line in mounts:
-        fields = line.split(b" ")
-        point = _unescaped(fields[4])
-        if paths.is_below(path, point) and len(point) >= best:
-            dash = fields.index(b"-")
-            best, found = len(point), (os.fsdecode(fields[dash + 1]), os.fsdecode(_unescaped(fields[dash + 2])))
-    return found
+    fields = line.split(b" ")
+    dash = fields.index(b"-")
+    source = os.fsdecode(_unescaped(fields[dash + 2]))
+    return Mount(_unescaped(fields[4]), source, os.fsdecode(fields[dash + 1]), os.fsdecode(_unescaped(fields[3])))
+
+
+def _volume(mount: Mount) -> Volume:
+    remote = ":" in mount.source or mount.source.startswith("//") or mount.kind.startswith("fuse")
+    name = "" if remote else _uuid(mount.source) or _name_here(mount.point)
+    return Volume(mount.source, mount.kind, name, mount.root)
+
+
+def _name_here(point: bytes) -> str:
+    """Name a file system that has no name of its own, as long as the machine is not booted anew (statfs(2), f_fsid)."""
+    try:
+        return f"{_boot_id()}:{os.statvfs(point).f_fsid:x}"
+    except OSError:
+        return _boot_id()
 
 
 def _unescaped(field: bytes) -> bytes:
@@ -105,16 +145,21 @@ def holds(folders: Sequence[dict[str, Any]], here: Callable[[bytes], bytes], roo
     sample: list[tuple[bytes, list[int]]] = []
     for piece in folders:
         folder = paths.decode_base64(piece["path"])
-        sample += [(join(folder, paths.decode_base64(name)), key) for name, key, _ in piece["files"]]
+        sample += [(join(folder, paths.decode_base64(name)), key) for name, key, *_ in piece["files"]]
         if len(sample) >= SAMPLE:
             break
-    like = sum(_is_as_listed(here(path), key) for path, key in sample[:SAMPLE])
-    return like >= LIKE_ENOUGH * len(sample[:SAMPLE])
+    return is_alike(((here(path), key[0], key[1]) for path, key in sample[:SAMPLE]))
 
 
-def _is_as_listed(path: bytes, key: Sequence[int]) -> bool:
+def is_alike(sample: Iterable[tuple[bytes, int, int]]) -> bool:
+    """Tell whether enough files are as they are known: each a path on this machine, size, and mtime in nanoseconds."""
+    found = [_is_as_known(path, size, mtime_ns) for path, size, mtime_ns in sample]
+    return sum(found) >= LIKE_ENOUGH * len(found)
+
+
+def _is_as_known(path: bytes, size: int, mtime_ns: int) -> bool:
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return [status.st_size, status.st_mtime_ns] == list(key[:2])
+    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)

@@ -91,9 +91,9 @@ def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
                     except FileNotFoundError:
                         continue  # removed since the folder was read: it is not there
                     if stat.S_ISREG(status.st_mode):
-                        files.append(FileEntry(name, _key(status)))
+                        files.append(FileEntry(name, key_of(status)))
                     else:
-                        oddities.append(_oddity(name, status.st_mode))
+                        oddities.append(oddity(name, status.st_mode))
     except OSError as error:
         return folder_problem(path, error)
     files.sort(key=lambda entry: entry.name)
@@ -101,11 +101,13 @@ def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
     return FolderListing(path, tuple(files), tuple(sorted(folders)), tuple(oddities))
 
 
-def _key(status: os.stat_result) -> FileKey:
+def key_of(status: os.stat_result) -> FileKey:
+    """Give what tells whether a file is still the same."""
     return FileKey.of(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, device=status.st_dev)
 
 
-def _oddity(name: bytes, mode: int) -> Oddity:
+def oddity(name: bytes, mode: int) -> Oddity:
+    """Say why an entry is not opened."""
     if stat.S_ISLNK(mode):
         return Oddity(name, "SYMLINK", "It is a symbolic link, and links are not followed.")
     return Oddity(name, "NOT_A_FILE", "It is a device, pipe or socket, not a file.")

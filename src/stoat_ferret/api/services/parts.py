@@ -14,6 +14,7 @@ from stoat_ferret.jobs.context import NEARLY_DONE, JobContext, PartContext
 from stoat_ferret.jobs.fence import Fence
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest, JobStatus, Progress
 from stoat_ferret.jobs.queue import AsyncJobQueue
+from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.scan.job import FailedPart
 from stoat_ferret.scan.parts import PART_FILES, run_part
@@ -135,6 +136,7 @@ class Shunned:
 
 def make_part_handler(
     queue: AsyncJobQueue,
+    repository: LibraryRepository,
     settings: Settings,
     shelf: PoolShelf,
     shunned: Shunned,
@@ -145,6 +147,7 @@ def make_part_handler(
 
     Args:
         queue: where the scan's own job is.
+        repository: the catalogue.
         settings: which files are videos.
         shelf: lends probe processes.
         shunned: told of places that do not lie here.
@@ -160,7 +163,7 @@ def make_part_handler(
             shunned.add(job.place or "")
             raise NotReachedError(paths.display(root))
         with shelf.lend() as pool:
-            return dict(run_part(payload, scan.job_id, PartContext(context, scan), rules, pool))
+            return dict(run_part(payload, scan.job_id, PartContext(context, scan), repository, rules, pool))
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
         result = await asyncio.to_thread(work, job, context)

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +14,7 @@ from anyio import fail_after, to_thread
 
 from stoat_ferret import paths
 from stoat_ferret.api.services.parts import QueueDistributor
-from stoat_ferret.api.services.requests import ASKED_FOR, with_settings
+from stoat_ferret.api.services.requests import ASKED_FOR, BY_ITSELF, with_settings
 from stoat_ferret.errors import (
     InvalidPathError,
     PathNotAllowedError,
@@ -24,12 +26,13 @@ from stoat_ferret.errors import (
 from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
-from stoat_ferret.library import upkeep
+from stoat_ferret.library import ledger, upkeep
 from stoat_ferret.library.models import Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
+from stoat_ferret.scan.examine import STILL_WRITTEN
 from stoat_ferret.scan.job import Distributor
 from stoat_ferret.scan.pipeline import Waits, run_scan
 from stoat_ferret.scan.report import read_report
@@ -45,6 +48,13 @@ MOST_KEY_CHARACTERS = 600
 log = structlog.get_logger(__name__)
 
 CHANGED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED, Outcome.MISSING)
+LOOKS = "looks"
+"""In the payload: how many scans in a row have met files in this folder that were being written."""
+MOST_LOOKED_AGAIN = 200
+"""Files whose folders are scanned again by themselves."""
+FIRST_LOOK_SECONDS = 2.0
+LAST_LOOK_SECONDS = 300.0
+
 MUCH = 10_000
 """After so many changes the database looks at its tables anew."""
 
@@ -154,6 +164,7 @@ def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequ
             "force": options.force,
             "accept_loss": options.accept_loss,
             "dry_run": options.dry_run,
+            **({} if options.only is None else {"only": paths.encode_base64(options.only)}),
         },
         exclusive_key=exclusive_key(library.path_bytes if library else options.path),
         place=place_of(options.path),
@@ -168,6 +179,7 @@ def scan_options(payload: dict[str, Any]) -> ScanOptions:
         force=payload["force"],
         accept_loss=payload["accept_loss"],
         dry_run=payload["dry_run"],
+        only=paths.decode_base64(payload["only"]) if "only" in payload else None,
     )
 
 
@@ -188,12 +200,33 @@ def _look_anew(repository: LibraryRepository) -> None:
         log.warning("cannot let the database look at its tables anew", error=error.message)
 
 
+async def look_again(job: Job, queue: AsyncJobQueue, repository: LibraryRepository, settings: Settings) -> None:
+    """Submit scans, for a little later, of the folders in which a scan has met files that were being written.
+
+    The wait doubles each time, so that a download of hours does not fill the list of jobs.
+    """
+    folders = await asyncio.to_thread(
+        ledger.folders_with, repository.database, job.id, STILL_WRITTEN, MOST_LOOKED_AGAIN
+    )
+    looks = int(job.payload.get(LOOKS, 0))
+    seconds = min(max(settings.settle_seconds, FIRST_LOOK_SECONDS) * 2**looks, LAST_LOOK_SECONDS)
+    for folder in folders:
+        request = scan_request(ScanOptions(path=folder, recursive=False), repository)
+        due = time.time_ns() // 1_000 + int(seconds * 1_000_000)
+        request = replace(request, payload={**request.payload, LOOKS: looks + 1}, run_after=due)
+        try:
+            await queue.submit(with_settings(request, settings, priority=BY_ITSELF))
+        except StorageError as error:  # the scan is done; the next one finds them
+            log.warning("cannot have a folder scanned again by itself", error=error.message)
+
+
 def make_scan_handler(
     repository: LibraryRepository,
     settings: Settings,
     *,
     open_pool: Callable[[], ProbePool] | None = None,
-    share_out: AsyncJobQueue | None = None,
+    queue: AsyncJobQueue | None = None,
+    share_out: bool = False,
     here: Callable[[bytes], bytes] = lambda path: path,
 ) -> JobHandler:
     """Give the handler that does scans.
@@ -202,7 +235,8 @@ def make_scan_handler(
         repository: the catalogue that is written.
         settings: which files are examined, and with what limits.
         open_pool: opens the probe processes; by default as the settings say.
-        share_out: the queue through which other workers take part in a scan; without, a scan is one worker's.
+        queue: where scans are submitted of what could not be looked at yet; without, it waits for the next scan.
+        share_out: let other workers take part in a scan, through the queue.
         here: tells where a path of the catalogue lies on this machine.
     """
     rules = Rules(settings.video_extensions, here=here)
@@ -227,10 +261,13 @@ def make_scan_handler(
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
         distributor = None
-        if share_out is not None and not job.payload["dry_run"]:
-            distributor = QueueDistributor(share_out, asyncio.get_running_loop(), job, context, settings)
+        if share_out and queue is not None and not job.payload["dry_run"]:
+            distributor = QueueDistributor(queue, asyncio.get_running_loop(), job, context, settings)
         try:
-            return await asyncio.to_thread(scan, job, context, distributor)
+            result = await asyncio.to_thread(scan, job, context, distributor)
+            if queue is not None and not job.payload["dry_run"]:
+                await look_again(job, queue, repository, settings)
+            return result
         except (JobCancelled, StoatError, OSError):
             try:
                 if distributor is not None:

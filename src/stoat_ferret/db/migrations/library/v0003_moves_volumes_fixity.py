@@ -18,6 +18,8 @@ def upgrade() -> None:
     _videos()
     _new_tables()
     op.add_column("ledger", sa.Column("from_path_bytes", sa.LargeBinary(), nullable=True))
+    op.add_column("gone", sa.Column("reason", Words, nullable=True))
+    op.create_index("ix_rejects_inode", "rejects", ["inode"])
     op.create_index("ix_changes_video_id", "changes", ["video_id"])
     op.add_column(
         "change_numbers", sa.Column("compacted", sa.BigInteger(), server_default=sa.text("0"), nullable=False)

@@ -1,0 +1,214 @@
+"""Volumes: what is not mounted, or is another one, says nothing about what was there."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stoat_ferret.jobs.model import JobStatus
+from stoat_ferret.scan import volume
+from tests.factories import Stage, put
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The library's folder, with a file of its own and a folder for a disk."""
+    folder = tmp_path / "videos"
+    put(folder / "own.mp4")
+    (folder / "disk").mkdir()
+    return folder
+
+
+class Machine:
+    """A pretended table of mounts over real folders: to mount one is to put another folder in its place."""
+
+    def __init__(self, table: Path, aside: Path) -> None:
+        self._table = table
+        self._aside = aside
+        self._mounted: dict[Path, str] = {}
+        aside.mkdir()
+        self._write()
+
+    def mount(self, disk: str, point: Path) -> None:
+        """Show a disk's files at a folder; what lies there is hidden."""
+        os.rename(point, self._aside / f"under {point.name}")
+        disk_folder = self._aside / disk
+        disk_folder.mkdir(exist_ok=True)
+        os.rename(disk_folder, point)
+        self._mounted[point] = disk
+        self._write()
+
+    def unmount(self, point: Path) -> None:
+        """Take it away again."""
+        os.rename(point, self._aside / self._mounted.pop(point))
+        os.rename(self._aside / f"under {point.name}", point)
+        self._write()
+
+    def rename(self, point: Path, name: str) -> None:
+        """Let the disk at a folder go by another name."""
+        self._mounted[point] = name
+        self._write()
+
+    def _write(self) -> None:
+        lines = ["22 1 8:1 / / rw - ext4 /dev/sda1 rw"]
+        for number, (point, disk) in enumerate(self._mounted.items()):
+            lines.append(f"{30 + number} 22 8:{number} / {os.path.realpath(point)} rw - nfs4 {disk}:/export rw")
+        self._table.write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine on which disks can be mounted without asking."""
+    monkeypatch.setattr(volume, "MOUNTS", tmp_path / "mountinfo")
+    return Machine(tmp_path / "mountinfo", tmp_path / "disks")
+
+
+def fill(folder: Path, count: int) -> list[bytes]:
+    return [put(folder / f"{number}.mp4") for number in range(count)]
+
+
+def test_a_disk_that_is_not_mounted_loses_nothing(stage: Stage, root: Path, machine: Machine) -> None:
+    """Neither its files nor the folder that is empty without it; the ledger says which volume is lacking."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    fill(disk / "films", 5)
+    stage.scan(root)
+    before = stage.tree()
+    machine.unmount(disk)
+    job = stage.scan(root)
+    assert job.status is JobStatus.COMPLETE
+    assert stage.tree() == before
+    row = stage.ledger(job)[bytes(disk)]
+    assert row.code == "OTHER_VOLUME"
+    assert "nas:/export" in (row.reason or "")
+    assert "is not mounted" in (row.reason or "")
+    machine.mount("nas", disk)
+    stage.pool.examined.clear()
+    assert stage.counts(root) == {"unchanged": 6}
+    assert stage.pool.examined == []
+
+
+def test_what_lies_under_a_mount_is_not_taken_for_the_disk(stage: Stage, root: Path, machine: Machine) -> None:
+    """A few files in the folder that the disk hides do not prove that the disk's are gone."""
+    disk = root / "disk"
+    put(disk / "stray.mp4")
+    machine.mount("nas", disk)
+    fill(disk, 5)
+    stage.scan(root)
+    before = stage.tree()
+    machine.unmount(disk)
+    assert stage.counts(root) == {"unchanged": 1, "skipped": 1}
+    assert stage.tree() == before
+
+
+def test_another_disk_in_its_place_is_not_the_disk(stage: Stage, root: Path, machine: Machine) -> None:
+    """What is on it comes into the catalogue when somebody says that it is meant to be there."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    fill(disk, 30)
+    stage.scan(root)
+    before = stage.tree()
+    machine.unmount(disk)
+    machine.mount("usb", disk)
+    fill(disk, 3)
+    job = stage.scan(root)
+    assert stage.ledger(job)[bytes(disk)].code == "OTHER_VOLUME"
+    assert stage.tree() == before
+    counts = stage.counts(root, accept_loss=True)
+    assert (counts["missing"], counts["unchanged"]) == (27, 1)
+    assert stage.counts(root) == {"unchanged": 4}
+
+
+def test_a_disk_that_goes_by_another_name_is_the_same(stage: Stage, root: Path, machine: Machine) -> None:
+    """As its files show; nothing is examined again, though their inodes are others."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    paths = fill(disk, 20)
+    put(disk / "bad.mp4", "broken")
+    stage.scan(root)
+    before = stage.tree()
+    machine.unmount(disk)
+    for path in (root.parent / "disks" / "nas").iterdir():
+        shutil.copy2(path, path.with_name(path.name + ".copy"))
+        os.replace(path.with_name(path.name + ".copy"), path)
+    machine.mount("nas", disk)
+    machine.rename(disk, "nas.local")
+    stage.pool.examined.clear()
+    assert stage.counts(root) == {"unchanged": 21, "failed": 1}
+    assert stage.pool.examined == []
+    assert stage.tree() == before
+    os.rename(paths[0], disk / "renamed.mp4")  # the inodes that are known now are the present ones
+    assert stage.counts(root) == {"moved": 1, "unchanged": 20, "failed": 1}
+
+
+def test_a_library_whose_own_disk_is_another_is_offline(stage: Stage, root: Path, machine: Machine) -> None:
+    """Even if there are videos on that one."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    fill(disk, 5)
+    stage.scan(disk)
+    before = stage.tree()
+    machine.unmount(disk)
+    put(disk / "stray.mp4")
+    job = stage.scan(disk)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, "LIBRARY_OFFLINE")
+    assert "nas:/export" in (job.error or "")
+    assert stage.tree() == before
+    assert [library.state for library in stage.repository.libraries()] == ["offline"]
+    (disk / "stray.mp4").unlink()
+    machine.mount("nas", disk)
+    assert stage.counts(disk) == {"unchanged": 5}
+    assert [library.state for library in stage.repository.libraries()] == ["online"]
+
+
+def test_a_new_mount_over_known_files_hides_them(stage: Stage, root: Path, machine: Machine) -> None:
+    """They are there still, under it."""
+    disk = root / "disk"
+    fill(disk, 5)
+    stage.scan(root)
+    before = stage.tree()
+    machine.mount("nas", disk)
+    fill(disk, 3)
+    assert stage.counts(root) == {"unchanged": 1, "skipped": 1}
+    assert stage.tree() == before
+
+
+def test_a_mount_over_an_empty_folder_is_simply_scanned(stage: Stage, root: Path, machine: Machine) -> None:
+    """Nothing was known there."""
+    stage.scan(root)
+    machine.mount("nas", root / "disk")
+    fill(root / "disk", 3)
+    assert stage.counts(root) == {"new": 3, "unchanged": 1}
+
+
+def test_a_targeted_scan_of_an_unmounted_folder_says_so(stage: Stage, root: Path, machine: Machine) -> None:
+    """And takes nothing in it for gone."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    (disk / "films").mkdir()
+    fill(disk / "films", 5)
+    stage.scan(root)
+    before = stage.tree()
+    machine.unmount(disk)
+    (disk / "films").mkdir()
+    job = stage.scan(disk / "films")
+    assert stage.ledger(job)[bytes(disk)].code == "OTHER_VOLUME"
+    assert stage.tree() == before
+
+
+@pytest.mark.parametrize("way", ["inode", "content"])
+def test_a_file_whose_disk_is_away_has_not_moved(stage: Stage, root: Path, machine: Machine, way: str) -> None:
+    """That its path leads nowhere proves nothing then; a like one elsewhere is another."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    [path] = fill(disk, 1)
+    stage.scan(root)
+    before = stage.tree()[path]
+    machine.unmount(disk)
+    copy: Callable[[str, Path], object] = os.link if way == "inode" else shutil.copy2
+    copy(str(root.parent / "disks" / "nas" / "0.mp4"), root / "copy.mp4")
+    stage.scan(root)
+    assert stage.tree()[path] == before
+    assert stage.tree()[bytes(root / "copy.mp4")][0] != before[0]
