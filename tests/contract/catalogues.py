@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from stoat_ferret.db.engine import Database, open_postgres
 from stoat_ferret.db.tables import catalogue as tables
-from stoat_ferret.library import batch
+from stoat_ferret.library import batch, entries
 from stoat_ferret.library.models import FileKey, KnownFolder, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.results import FileResult, FolderBatch, FolderClosing
@@ -94,7 +94,7 @@ def reject(name: bytes, outcome: Outcome = Outcome.FAILED, *, reason: str = "It 
 def same_ids_and_times() -> Iterator[None]:
     """Give what is stored the ids 1, 2, 3 and the times 1, 2, 3, so that two databases can be compared."""
     numbers, moments = itertools.count(1), itertools.count(1)
-    ids = mock.patch.object(batch, "uuid7", side_effect=lambda: UUID(int=next(numbers)))
+    ids = mock.patch.object(entries, "uuid7", side_effect=lambda: UUID(int=next(numbers)))
     times = mock.patch.object(batch, "now_us", side_effect=moments)
     with ids, times:
         yield
