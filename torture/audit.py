@@ -67,11 +67,13 @@ def feed_violations(feed: Iterable[Change]) -> list[str]:
             found.append(f"{where}: it was missing already")
         elif change.kind == "restored" and before[1] != "missing":
             found.append(f"{where}: it was not missing")
+        if before is not None and owner.get(before[0]) == change.video_id:
+            del owner[before[0]]
         if change.kind == "removed":
             states.pop(change.video_id, None)
-            owner.pop(change.path_bytes, None)
-        else:
-            states[change.video_id] = (change.path_bytes, change.state)
+            continue
+        states[change.video_id] = (change.path_bytes, change.state)
+        if change.state != "missing":  # a missing one holds no path: another file may be there by now
             owner[change.path_bytes] = change.video_id
     return found
 
@@ -122,8 +124,8 @@ def _feed_against_list(library: Database, feed: list[Change]) -> list[str]:
     told = "the feed says {} of {}, the list {}"
     found = [told.format(replayed.get(i), i, value) for i, value in present.items() if replayed.get(i) != value]
     found += [f"the feed has {i}, which the list lacks" for i in replayed.keys() - present.keys()]
-    paths = Counter(path for path, _ in present.values())
-    found += [f"{path!r} is listed {count} times" for path, count in paths.items() if count > 1]
+    paths = Counter(path for path, state in present.values() if state != "missing")
+    found += [f"{path!r} is listed {count} times as there" for path, count in paths.items() if count > 1]
     return found
 
 

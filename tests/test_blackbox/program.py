@@ -82,9 +82,13 @@ class Calls:
         return self.pages(f"/api/v1/jobs/{job_id}/files", "files", **parameters)
 
     def catalogue(self) -> dict[str, dict[str, Any]]:
-        """Give all that is known of each path, leaving out what differs between two catalogues of the same files."""
+        """Give all that is known of each path, leaving out what differs between two catalogues of the same files.
+
+        Of several videos that were at one path, it is the one that is there.
+        """
         own = {"id", "library_id", "added_at", "updated_at"}
-        return {v["path"]: {name: value for name, value in v.items() if name not in own} for v in self.videos()}
+        found = sorted(self.videos(), key=lambda video: bool(video["state"] != "missing"))
+        return {v["path"]: {name: value for name, value in v.items() if name not in own} for v in found}
 
 
 class Program(Calls):
