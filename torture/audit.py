@@ -50,23 +50,14 @@ def feed_violations(feed: Iterable[Change]) -> list[str]:
     ever: set[str] = set()
     seq = 0
     for change in feed:
-        where = f"change {change.seq} ({change.kind} of {change.video_id} at {change.path_bytes!r})"
         if change.seq <= seq:
-            found.append(f"{where} follows {seq}")
+            found.append(f"{_named(change)} follows {seq}")
         seq = change.seq
         before = states.get(change.video_id)
-        if change.kind == "added":
-            if change.video_id in ever:
-                found.append(f"{where}: this id was added before")
-            if owner.get(change.path_bytes, change.video_id) != change.video_id:
-                found.append(f"{where}: the path belongs to {owner[change.path_bytes]}")
-            ever.add(change.video_id)
-        elif before is None:
-            found.append(f"{where}: nothing with this id is there")
-        elif change.kind == "missing" and before[1] == "missing":
-            found.append(f"{where}: it was missing already")
-        elif change.kind == "restored" and before[1] != "missing":
-            found.append(f"{where}: it was not missing")
+        found += [f"{_named(change)}: {wrong}" for wrong in _impossible(change, before, change.video_id in ever)]
+        if change.kind == "added" and owner.get(change.path_bytes, change.video_id) != change.video_id:
+            found.append(f"{_named(change)}: the path belongs to {owner[change.path_bytes]}")
+        ever.add(change.video_id)
         if before is not None and owner.get(before[0]) == change.video_id:
             del owner[before[0]]
         if change.kind == "removed":
@@ -76,6 +67,23 @@ def feed_violations(feed: Iterable[Change]) -> list[str]:
         if change.state != "missing":  # a missing one holds no path: another file may be there by now
             owner[change.path_bytes] = change.video_id
     return found
+
+
+def _named(change: Change) -> str:
+    return f"change {change.seq} ({change.kind} of {change.video_id} at {change.path_bytes!r})"
+
+
+def _impossible(change: Change, before: tuple[bytes, str] | None, known: bool) -> list[str]:
+    """Say what does not follow from how the video stood before."""
+    if change.kind == "added":
+        return ["this id was added before"] if known else []
+    if before is None:
+        return ["nothing with this id is there"]
+    if change.kind == "missing" and before[1] == "missing":
+        return ["it was missing already"]
+    if change.kind == "restored" and before[1] != "missing":
+        return ["it was not missing"]
+    return []
 
 
 def catalogue_differences(disturbed: Catalogue, undisturbed: Catalogue, files: Iterable[Path]) -> list[str]:
