@@ -8,7 +8,7 @@ where the file system tells when a file was made, that must agree, and it must w
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from stoat_ferret import paths
@@ -20,6 +20,9 @@ from stoat_ferret.scan.compare import Seen
 from stoat_ferret.scan.ground import innermost
 from stoat_ferret.scan.volume import Mounts, Volume
 from stoat_ferret.statx import birth_ns
+
+MOST_UNDECIDED = 20_000
+"""So many new files whose content is known from elsewhere wait for the walk's end; more are decided at once."""
 
 
 class Tracer:
@@ -33,11 +36,20 @@ class Tracer:
     def __init__(self, repository: LibraryRepository, here: Callable[[bytes], bytes]) -> None:
         self._database = repository.database
         self._here = here
+        self._claimed: set[int] = set()
+        self.look_at_volumes()
+
+    def look_at_volumes(self) -> None:
+        """Take in which volumes there are, and which are recorded."""
         self._mounts = Mounts()
         self._recorded = {
             point: Volume(row.source, row.kind, row.name, row.root)
             for point, row in traces.recorded_volumes(self._database).items()
         }
+
+    def has_claimed(self, known: KnownFile) -> bool:
+        """Tell whether an entry has gone with a file that was found elsewhere."""
+        return known.video_pk in self._claimed
 
     def trace(self, files: Sequence[Seen]) -> list[Seen]:
         """Give the files, those that are known from elsewhere with their `origin` or `twin`; reads no content."""
@@ -58,6 +70,8 @@ class Tracer:
             if not self._same_volume(each, seen) or not self._same_birth(each, seen, surely=each not in exact):
                 continue
             if each.state == "missing" or self._has_left(each, seen):
+                if each.video_pk is not None:
+                    self._claimed.add(each.video_pk)
                 return replace(seen, origin=each)
             if each in exact and each.video_pk is not None and self._is_same_inode(each, seen):
                 twin = twin or each
@@ -68,20 +82,31 @@ class Tracer:
 
         Only what fits beyond doubt: one new file and one entry with the same fingerprint, else those of equal name.
         """
+        found = list(results)
+        for numbers, gone in self._alike(results):
+            for number, origin in _pairs([results[number].path for number in numbers], gone):
+                index = numbers[number]
+                if origin.video_pk is not None:
+                    self._claimed.add(origin.video_pk)
+                found[index] = replace(found[index], origin=origin, outcome=Outcome.MOVED)
+        return found
+
+    def undecided(self, results: Sequence[FileResult]) -> set[int]:
+        """Tell which of the results may be of files that were elsewhere: whose entry's own file may turn up yet."""
+        return {number for numbers, _ in self._alike(results) for number in numbers}
+
+    def _alike(self, results: Sequence[FileResult]) -> Iterator[tuple[list[int], list[KnownFile]]]:
+        """Give, for each content that is both new and known from what is gone, the new files and those entries."""
         new: dict[str, list[int]] = defaultdict(list)
         for number, result in enumerate(results):
             if result.outcome is Outcome.NEW and result.info and result.fingerprint and result.twin is None:
                 new[result.fingerprint].append(number)
-        found = list(results)
-        if not new:
-            return found
-        known = traces.by_fingerprint(self._database, list(new))
+        known = traces.by_fingerprint(self._database, list(new)) if new else {}
         for fingerprint, numbers in new.items():
-            gone = [each for each in known.get(fingerprint, ()) if each.state == "missing" or self._is_away(each)]
-            for number, origin in _pairs([results[number].path for number in numbers], gone):
-                index = numbers[number]
-                found[index] = replace(found[index], origin=origin, outcome=Outcome.MOVED)
-        return found
+            free = [each for each in known.get(fingerprint, ()) if each.video_pk not in self._claimed]
+            gone = [each for each in free if each.state == "missing" or self._is_away(each)]
+            if gone:
+                yield numbers, gone
 
     def _same_volume(self, known: KnownFile, seen: Seen) -> bool:
         point = innermost(known.path, self._recorded)

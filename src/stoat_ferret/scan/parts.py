@@ -215,8 +215,8 @@ def run_part(
         StorageError: the catalogue could not be written.
     """
     examiner = Examiner(pool, rules.here)
-    relate = Tracer(repository, rules.here).by_content
-    writer = Writer(job.transaction, scan_id, dry_run=False, relate=relate, timed=False)
+    tracer = Tracer(repository, rules.here)
+    writer = Writer(job.transaction, scan_id, dry_run=False, tracer=tracer, at_once=True, timed=False)
     outcomes: dict[str, int] = dict.fromkeys(Outcome, 0)
     total = 0
     for opened in map(_open, payload["folders"]):

@@ -1,8 +1,9 @@
 """The store stage: outcomes are gathered and written in batches, each one transaction whose token was checked."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -10,6 +11,7 @@ from stoat_ferret.library import ledger
 from stoat_ferret.library.batch import apply
 from stoat_ferret.library.results import FileResult, FolderClosing
 from stoat_ferret.scan.examine import OpenFolder
+from stoat_ferret.scan.moves import MOST_UNDECIDED, Tracer
 
 BATCH_FILES = 500
 BATCH_SECONDS = 0.5
@@ -20,8 +22,9 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 class Writer:
     """Gathers outcomes; writes when there are enough, or when they have waited long enough.
 
-    What is `timed` counts towards the job's duration; several writers of one job work at the same time. `relate` is
-    given what is about to be written, and gives it with the entries that files are found to belong to.
+    What is `timed` counts towards the job's duration; several writers of one job work at the same time. The `tracer`
+    looks for the entries that new files had elsewhere. What may have one is kept until `decide`, unless the writer does
+    it `at_once`: there may be a file with a better right to it.
     """
 
     def __init__(
@@ -30,10 +33,13 @@ class Writer:
         job_id: str,
         *,
         dry_run: bool,
-        relate: Callable[[Sequence[FileResult]], list[FileResult]],
+        tracer: Tracer,
+        at_once: bool = False,
         timed: bool = True,
     ) -> None:
-        self._relate = relate
+        self._tracer = tracer
+        self._at_once = at_once
+        self._undecided: list[tuple[OpenFolder, FileResult]] = []
         self._transaction = transaction
         self._job_id = job_id
         self._dry_run = dry_run
@@ -70,6 +76,15 @@ class Writer:
             self.visited.add(folder.known.pk)
         self._touch(folder)
 
+    def decide(self) -> None:
+        """Write the files that may have been elsewhere, now that all others were looked at."""
+        waiting, self._undecided = self._undecided, []
+        at_once, self._at_once = self._at_once, True
+        for folder, result in waiting:
+            self.add(folder, result)
+        self.flush()
+        self._at_once = at_once
+
     def flush_if_due(self) -> None:
         """Write if there is enough to write, or if it has waited long enough."""
         if self._gathered >= BATCH_FILES or time.monotonic() - self._written_at >= BATCH_SECONDS:
@@ -94,10 +109,20 @@ class Writer:
 
     def _relate_all(self) -> None:
         """Look for where new files were before; outside the transaction, since disks are slow."""
-        batches = [folder.batch for folder in self._folders.values()]
-        related = iter(self._relate([result for batch in batches for result in batch.files]))
-        for batch in batches:
-            batch.files = [next(related) for _ in batch.files]
+        results = [(folder, result) for folder in self._folders.values() for result in folder.batch.files]
+        plain = [result for _, result in results]
+        at_once = self._at_once or len(self._undecided) >= MOST_UNDECIDED
+        keep = set() if at_once else self._tracer.undecided(plain)
+        related = self._tracer.by_content(plain) if at_once else plain
+        for folder in self._folders.values():
+            folder.batch.files = []
+        for number, (folder, result) in enumerate(results):
+            if number not in keep:
+                folder.batch.files.append(related[number])
+                continue
+            folder.remaining += 1
+            folder.batch.closing = None
+            self._undecided.append((folder, replace(result, bytes_read=0)))  # which was counted
 
     def _touch(self, folder: OpenFolder) -> None:
         self._folders[folder.path] = folder

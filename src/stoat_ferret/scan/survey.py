@@ -104,7 +104,7 @@ class Survey:
         self._rules = rules
         self._examiner = Examiner(pool, rules.here)
         self._tracer = Tracer(repository, rules.here)
-        self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run, relate=self._tracer.by_content)
+        self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run, tracer=self._tracer)
         self._matcher = Matcher(options, job, repository, self._tracer, Ground())
         self._held = Held(target.library.settle_seconds, rules.here, time.time_ns)
         self._ground = Ground()
@@ -170,7 +170,7 @@ class Survey:
         if (news or dropped) and not options.dry_run:
             with self._job.transaction() as connection:
                 traces.record_volumes(connection, target.library.id, news, dropped)
-            self._tracer = Tracer(self._repository, self._rules.here)
+            self._tracer.look_at_volumes()
         self._matcher = Matcher(options, self._job, self._repository, self._tracer, self._ground)
 
     def _other_volume(self) -> Obstacle | None:
@@ -227,6 +227,7 @@ class Survey:
                 total = self._listed if walker.ended else estimate.total(self._listed)
                 self._report(total)
             self._writer.flush()
+            self._writer.decide()
 
     def _all_in_hand(self) -> bool:
         """At the end of the walk: hand on what is left, or examine it here where nothing was handed on before."""
@@ -243,15 +244,15 @@ class Survey:
             self._take_due(due)
         if not walker.ended:
             return
-        if self._examiner.idle:
-            self._writer.flush()  # so that every entry is where its file was found
-            replaced = self._held.replaced()
-            present = traces.present_at(self._repository.database, [seen.path for _, seen in replaced])
-            for folder, seen in replaced:
-                known = present.get(seen.path)
-                self._examine(folder, [replace(seen, known=known) if not self._options.dry_run else seen])
-            if self._held and not replaced:
-                time.sleep(min(POLL_SECONDS, self._held.seconds_left()))
+        if not self._examiner.idle:
+            return
+        self._writer.flush()  # so that every entry is where its file was found
+        replaced = self._held.replaced()
+        for folder, seen in replaced:
+            known = seen.known if seen.known is not None and not self._tracer.has_claimed(seen.known) else None
+            self._examine(folder, [replace(seen, known=known)])
+        if self._held and not replaced:
+            time.sleep(min(POLL_SECONDS, self._held.seconds_left()))
 
     def _take_due(self, due: Due) -> None:
         if due.settled:
