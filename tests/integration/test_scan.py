@@ -159,14 +159,14 @@ def test_a_folder_closed_to_another_user_proves_nothing(real: Stage, tmp_path: P
     source = """
 import os, sys
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import find_obstacle
+from stoat_ferret.scan.scope import descend
 from stoat_ferret.scan.walk import list_folder
 os.setresuid(65534, 65534, 65534)
 root = os.fsencode(sys.argv[1])
 for name in (b"/closed", b"/unsearchable"):
     print(list_folder(root + name, Rules(["mp4"])).code)
 for name in (b"/closed/x", b"/unsearchable/deep"):
-    print(find_obstacle(root + name, root, Rules(["mp4"])).gone)
+    print(descend(root + name, root, Rules(["mp4"])).gone)
 """
     for parent in (tmp_path, *tmp_path.parents[:-2]):
         if parent.stat().st_uid == 0 and parent != Path("/tmp"):  # noqa: S108 - compared, not used

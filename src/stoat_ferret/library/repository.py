@@ -103,13 +103,27 @@ class LibraryRepository:
         name: str | Unset = UNSET,
         max_loss_fraction: float | Unset = UNSET,
         schedule: str | Unset | None = UNSET,
+        ignore: tuple[str, ...] | Unset = UNSET,
+        follow_symlinks: bool | Unset = UNSET,
+        watch: bool | Unset = UNSET,
+        settle_seconds: float | Unset = UNSET,
+        keep_missing_days: float | Unset | None = UNSET,
     ) -> Library:
         """Set what a person may set of a library, and give it as it then is; what is not given stays.
 
         Raises:
             LibraryNotFoundError: there is none with this id.
         """
-        given = {"name": name, "max_loss_fraction": max_loss_fraction, "schedule": schedule}
+        given = {
+            "name": name,
+            "max_loss_fraction": max_loss_fraction,
+            "schedule": schedule,
+            "ignore": ignore,
+            "follow_symlinks": follow_symlinks,
+            "watch": watch,
+            "settle_seconds": settle_seconds,
+            "keep_missing_days": keep_missing_days,
+        }
         values = {field: value for field, value in given.items() if value is not UNSET}
         with self.database.write() as connection:
             if values:

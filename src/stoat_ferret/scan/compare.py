@@ -1,6 +1,6 @@
 """One folder's listing against what the catalogue knows of it: a pure function."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import xxhash
@@ -50,8 +50,13 @@ class FolderChanges:
 
 
 def digest(listing: FolderListing, rules: Rules) -> bytes:
-    """Give 16 bytes that are equal exactly as long as the folder's files look the same under the same rules."""
-    state = xxhash.xxh3_128(rules.digest + PROBE_VERSION.to_bytes(4, "big"))
+    """Give 16 bytes that are equal exactly as long as the folder's files look the same under the same rules.
+
+    Args:
+        listing: of the folder.
+        rules: those of the listing, unless it brings its own.
+    """
+    state = xxhash.xxh3_128((listing.rules or rules).digest + PROBE_VERSION.to_bytes(4, "big"))
     for entry in listing.files:
         key = entry.key
         state.update(b"%d:%b|%d|%d|%d\n" % (len(entry.name), entry.name, key.size, key.mtime_ns, key.inode))
@@ -86,6 +91,7 @@ def compare(
     refreshed: list[Seen] = []
     unchanged = newly_counted = 0
     present: set[bytes] = set()
+    rules = listing.rules
     for entry in listing.files:
         path = join(listing.path, entry.name)
         present.add(path)
@@ -103,6 +109,7 @@ def compare(
             unchanged += 1
             newly_counted += path not in done
     gone = tuple(file for path, file in known.items() if path not in present and file.state != "missing")
+    ignored = {} if rules is None else _ignored(gone, rules)
     return FolderChanges(
         probe=tuple(probe),
         restored=tuple(restored),
@@ -111,6 +118,7 @@ def compare(
         unchanged=unchanged,
         newly_counted=newly_counted,
         gone=gone,
+        ignored=ignored,
     )
 
 
@@ -118,3 +126,13 @@ def _is_as_known(seen: Seen, *, any_inode: bool) -> bool:
     assert seen.known is not None  # noqa: S101  # the caller has looked
     key = seen.known.key
     return key.same_content(seen.entry.key) if any_inode else key.same_file(seen.entry.key)
+
+
+def _ignored(gone: Sequence[KnownFile], rules: Rules) -> dict[bytes, str]:
+    """Say of files that are not listed why they are left out, where a rule does that."""
+    found = {}
+    for file in gone:
+        rule = rules.decision(file.path.rpartition(b"/")[2], is_folder=False)
+        if rule is not None:
+            found[file.path] = f"An ignore rule leaves the file out ({rule})."
+    return found

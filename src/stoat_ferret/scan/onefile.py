@@ -38,11 +38,11 @@ class OneFile:
         try:
             status = os.lstat(self._rules.here(join(folder, name)))
         except FileNotFoundError:
-            return FolderListing(folder, (), (), ())
+            return FolderListing(folder, (), (), (), self._rules)
         except OSError as error:
             return folder_problem(folder, error)
         if not self._rules.wants_file(name) or stat.S_ISDIR(status.st_mode):
-            return FolderListing(folder, (), (), ())
+            return FolderListing(folder, (), (), (), self._rules)
         if stat.S_ISREG(status.st_mode):
-            return FolderListing(folder, (FileEntry(name, key_of(status)),), (), ())
-        return FolderListing(folder, (), (), (oddity(name, status.st_mode),))
+            return FolderListing(folder, (FileEntry(name, key_of(status)),), (), (), self._rules)
+        return FolderListing(folder, (), (), (oddity(name, status.st_mode),), self._rules)

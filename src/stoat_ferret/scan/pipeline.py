@@ -29,6 +29,7 @@ from typing import Any
 
 from stoat_ferret.errors import LibraryOfflineError, MassLossError, PathNotReadableError, ScanError
 from stoat_ferret.library import ledger
+from stoat_ferret.library.models import Library
 from stoat_ferret.library.repository import LibraryRepository, new_library
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.conclude import account_for, conclude
@@ -146,12 +147,13 @@ class _Scan:
             pool = cache(lambda: opened.enter_context(open_pool()))
             for target in targets(options, libraries):
                 try:
-                    survey = Survey(target, options, job, repository, self._rules, pool, distributor)
+                    rules = self._rules_of(target.library)
+                    survey = Survey(target, options, job, repository, rules, pool, distributor)
                     surveyed = survey.run()
                     if distributor is not None and distributor.counts()[1]:
                         waits.surveyed.append(surveyed)
                     else:
-                        conclude(surveyed, target.library, options, job, repository, self._rules)
+                        conclude(surveyed, target.library, options, job, repository, rules)
                 except (ScanError, PathNotReadableError) as trouble:
                     self._troubles.append(trouble)
         if not waits.surveyed:
@@ -170,9 +172,12 @@ class _Scan:
         for surveyed in waits.surveyed:
             try:
                 library = self._repository.library(surveyed.library_id)
-                conclude(surveyed, library, self._options, self._job, self._repository, self._rules)
+                conclude(surveyed, library, self._options, self._job, self._repository, self._rules_of(library))
             except (ScanError, PathNotReadableError) as trouble:
                 self._troubles.append(trouble)
+
+    def _rules_of(self, library: Library) -> Rules:
+        return self._rules.of_library(library.path_bytes, library.ignore)
 
     def raise_troubles(self) -> None:
         """Fail with the first of the troubles there were, and the messages of all."""

@@ -1,14 +1,23 @@
-"""Which names a scan looks at: none that the ignore rules match, and of the files only those with a video's ending.
+"""Which names a scan looks at: none that an ignore rule matches, and of the files only those with a video's ending.
 
-The rules have gitignore's syntax and meaning, as `pathspec` reads them; the ones here match a name wherever it stands.
+Rules have gitignore's syntax and meaning. The defaults come first, then the library's own list, then each folder's
+`.stoatignore` on the way down. The last rule that matches decides, `!` takes a name in again, and below a folder that
+is left out nothing is looked at. Git matches bytes, so here each byte counts as one character.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import xxhash
-from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore import GitIgnorePatternError
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from stoat_ferret import paths
+
+IGNORE_FILE = b".stoatignore"
 
 DEFAULT_IGNORE = (
     ".*/",  # dot folders: caches, trash (.Trash-1000), version control, snapshots (.snapshot, .zfs)
@@ -28,34 +37,156 @@ DEFAULT_IGNORE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    """A line that leaves names out, or takes them in again."""
+
+    source: str
+    """`default`, `library`, or the path of a `.stoatignore`."""
+    line: int
+    """Counted from 1."""
+    pattern: str
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        where = {"default": "the default rules", "library": "the library's list"}.get(self.source, self.source)
+        return f"line {self.line} of {where}: {self.pattern}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    rule: IgnoreRule
+    ignores: bool
+    """False for one that takes names in again."""
+    expression: re.Pattern[str]
+
+    def matches(self, path: str) -> bool:
+        return self.expression.fullmatch(path) is not None
+
+
+class _Level:
+    """The rules of one source, relative to one folder."""
+
+    def __init__(self, folder: bytes | None, source: str, lines: Iterable[str]) -> None:
+        self.folder = folder
+        """None: of every folder, so that names are matched alone."""
+        self.patterns = tuple(
+            pattern for number, line in enumerate(lines, 1) if (pattern := _pattern(source, number, line)) is not None
+        )
+        # One expression instead of a dozen: this runs for every name of a tree that may hold millions.
+        either = "|".join(f"(?:{pattern.expression.pattern})" for pattern in self.patterns)
+        self.any = re.compile(either or "(?!)", re.DOTALL)
+
+    def prefix(self, folder: bytes | None) -> str:
+        """Give what a name in a folder has before it in the eyes of these rules."""
+        if self.folder is None or folder is None or folder == self.folder:
+            return ""
+        return folder[len(self.folder.rstrip(b"/")) + 1 :].decode("latin-1") + "/"
+
+
+def _pattern(source: str, number: int, line: str) -> _Pattern | None:
+    line = line.removesuffix("\r")
+    try:
+        pattern = GitIgnoreSpecPattern(line)
+    except GitIgnorePatternError:  # git takes such a line for one that matches nothing
+        return None
+    if pattern.include is None or pattern.regex is None:
+        return None
+    rule = IgnoreRule(source, number, line.encode("latin-1", "replace").decode("utf-8", "replace"))
+    return _Pattern(rule, bool(pattern.include), re.compile(_whole(pattern.regex.pattern), re.DOTALL))
+
+
+def _whole(expression: str) -> str:
+    """Turn an expression of pathspec, which matches whatever is in a folder with it, into one for a path as a whole.
+
+    What lies in a folder that is left out is not looked at anyway; and where the folder is taken in again, git asks of
+    each path in it anew.
+    """
+    # A name for a group may stand in an expression only once, and several are put together.
+    plain = re.sub(r"\(\?P<\w+>", "(?:", expression)
+    if plain == ".":
+        return ".+"
+    if plain == "(?:/)":
+        return ".*/"
+    if plain.endswith("/"):  # all that lies in a folder, and not the folder
+        return plain + ".+"
+    # A set of characters that is turned round does not reach beyond a name, and `$` would leave out a last line break.
+    return plain.replace("[^", "[^/").replace("[^//", "[^/").replace("|$)", r"|\Z)")
+
+
 class Rules:
-    """Decides about one name at a time. Names are bytes; what is not UTF-8 matches as `?` and `*` do."""
+    """The rules in force in one folder; immutable. Names are bytes."""
 
     def __init__(
         self,
         extensions: Iterable[str],
-        patterns: Iterable[str] = DEFAULT_IGNORE,
+        patterns: Sequence[str] = DEFAULT_IGNORE,
         *,
         here: Callable[[bytes], bytes] = lambda path: path,
     ) -> None:
         self.here = here
         """Tells where a path of the catalogue lies on this machine."""
-        extensions, patterns = sorted(extensions), tuple(patterns)
-        spec = GitIgnoreSpec.from_lines(patterns)
-        # One expression instead of a dozen: this runs for every name of a tree that may hold millions. None of the
-        # patterns is a negation, so their order does not matter.
-        expressions = [pattern.regex.pattern for pattern in spec.patterns if pattern.regex]
-        # pathspec names a group in each, and a name may stand in an expression only once.
-        unnamed = [re.sub(r"\(\?P<\w+>", "(?:", expression) for expression in expressions]
-        self._ignored = re.compile("|".join(f"(?:{expression})" for expression in unnamed))
+        extensions = sorted(extensions)
         self._endings = tuple(os.fsencode("." + extension) for extension in extensions)
+        self._levels: tuple[_Level, ...] = (_Level(None, "default", patterns),)
+        self._folder: bytes | None = None
         self.digest = xxhash.xxh3_64_digest("\0".join([*extensions, "", *patterns]).encode())
         """Changes whenever the rules do."""
 
+    def of_library(self, folder: bytes, ignore: Sequence[str]) -> "Rules":
+        """Give the rules of a library, with its own list, for its folder; its `.stoatignore` comes on top."""
+        if not ignore:
+            return self._with((), folder, b"")
+        lines = [line.encode().decode("latin-1") for line in ignore]
+        return self._with((_Level(folder, "library", lines),), folder, "\0".join(ignore).encode())
+
+    def inside(self, folder: bytes, ignore_file: bytes | None) -> "Rules":
+        """Give the rules in force inside a folder.
+
+        Args:
+            folder: one that lies directly in the folder of these rules, or that one itself.
+            ignore_file: what its `.stoatignore` holds; None where there is none.
+        """
+        if ignore_file is None:
+            return self if len(self._levels) == 1 else self._with((), folder, b"")
+        lines = ignore_file.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
+        source = paths.display(folder.rstrip(b"/") + b"/" + IGNORE_FILE)
+        return self._with((_Level(folder, source, lines),), folder, ignore_file)
+
+    def _with(self, levels: tuple[_Level, ...], folder: bytes, content: bytes) -> "Rules":
+        rules = object.__new__(Rules)
+        rules.here = self.here
+        rules._endings = self._endings
+        rules._levels = self._levels + levels
+        rules._folder = folder
+        rules.digest = xxhash.xxh3_64_digest(self.digest + content) if levels else self.digest
+        return rules
+
+    @cached_property
+    def _prefixed(self) -> tuple[tuple[_Level, str], ...]:
+        """The levels, the strongest first, with what a name here has before it."""
+        return tuple((level, level.prefix(self._folder)) for level in reversed(self._levels))
+
+    def decision(self, name: bytes, *, is_folder: bool) -> IgnoreRule | None:
+        """Give the rule that leaves out a name in this folder; None where none does."""
+        plain = name.decode("latin-1") + "/" if is_folder else name.decode("latin-1")
+        for level, prefix in self._prefixed:
+            path = prefix + plain
+            if level.any.match(path) is None:
+                continue
+            for pattern in reversed(level.patterns):
+                if pattern.matches(path):
+                    return pattern.rule if pattern.ignores else None
+        return None
+
+    def is_video_name(self, name: bytes) -> bool:
+        """Tell whether a file of this name has a video's ending."""
+        return name.lower().endswith(self._endings)
+
     def wants_file(self, name: bytes) -> bool:
         """Tell whether a file of this name may be a video."""
-        return name.lower().endswith(self._endings) and not self._ignored.match(os.fsdecode(name))
+        return name.lower().endswith(self._endings) and self.decision(name, is_folder=False) is None
 
     def wants_folder(self, name: bytes) -> bool:
         """Tell whether a folder of this name is to be looked into."""
-        return not self._ignored.match(os.fsdecode(name) + "/")
+        return self.decision(name, is_folder=True) is None

@@ -3,13 +3,14 @@
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
 from stoat_ferret.library.models import Library
-from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FolderProblem, folder_problem, join, list_folder
+from stoat_ferret.scan.rules import IgnoreRule, Rules
+from stoat_ferret.scan.walk import FolderProblem, folder_problem, join, list_folder, rules_inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,10 @@ class Obstacle:
     """What to put on record, if anything; None where the folder simply is not there."""
 
 
-def find_obstacle(start: bytes, root: bytes, rules: Rules) -> Obstacle | None:
-    """Go down from a library's folder to a folder in it, as a walk of the whole library would; None: it gets there.
+def descend(start: bytes, root: bytes, rules: Rules) -> Obstacle | Rules:
+    """Go down from a library's folder to a folder in it, as a walk of the whole library would.
+
+    Gives the rules by which the folder is listed, or what is in the way.
 
     A scan of a part must come to the same conclusions as one of the whole, so what is not there, is hidden by a rule
     or lies behind a symbolic link does not belong to the library.
@@ -119,23 +122,55 @@ def find_obstacle(start: bytes, root: bytes, rules: Rules) -> Obstacle | None:
     for name in start[len(root) :].split(b"/"):
         if not name:
             continue
-        path = join(folder, name)
-        shown = paths.display(path)
         try:
-            mode = os.lstat(rules.here(path)).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            listing = list_folder(folder, rules)
-            if isinstance(listing, FolderProblem):
-                return Obstacle(False, listing.path, listing.code, listing.reason)
-            return Obstacle(True, path)
+            rules = rules_inside(folder, rules)
         except OSError as error:
-            problem = folder_problem(path, error)
+            problem = folder_problem(folder, error)
             return Obstacle(False, problem.path, problem.code, problem.reason)
-        if stat.S_ISLNK(mode):
-            return Obstacle(True, path, "SYMLINK", f"{shown} is a symbolic link, and links are not followed.")
-        if not stat.S_ISDIR(mode):
-            return Obstacle(True, path)
-        if not rules.wants_folder(name):
-            return Obstacle(True, path, "IGNORED", f"The ignore rules leave out {shown}.")
-        folder = path
+        obstacle = _obstacle(folder, name, rules)
+        if obstacle is not None:
+            return obstacle
+        folder = join(folder, name)
+    return rules
+
+
+def _obstacle(folder: bytes, name: bytes, rules: Rules) -> Obstacle | None:
+    """Say what is in the way from a folder to one in it."""
+    path = join(folder, name)
+    shown = paths.display(path)
+    try:
+        mode = os.lstat(rules.here(path)).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        listing = list_folder(folder, rules)
+        if isinstance(listing, FolderProblem):
+            return Obstacle(False, listing.path, listing.code, listing.reason)
+        return Obstacle(True, path)
+    except OSError as error:
+        problem = folder_problem(path, error)
+        return Obstacle(False, problem.path, problem.code, problem.reason)
+    if stat.S_ISLNK(mode):
+        return Obstacle(True, path, "SYMLINK", f"{shown} is a symbolic link, and links are not followed.")
+    if not stat.S_ISDIR(mode):
+        return Obstacle(True, path)
+    if (rule := rules.decision(name, is_folder=True)) is not None:
+        return Obstacle(True, path, "IGNORED", f"An ignore rule leaves out {shown} ({rule}).")
+    return None
+
+
+def why_ignored(path: bytes, root: bytes, rules: Rules) -> IgnoreRule | None:
+    """Give the rule that leaves out a folder of a library, or one that it lies in; None where none does.
+
+    Folders on the way may be gone: what their ignore files said is then not known.
+    """
+    folder, inside = root, rules
+    for name in path[len(root) :].split(b"/"):
+        if not name:
+            continue
+        with suppress(OSError):
+            inside = rules_inside(folder, inside)
+        rule = inside.decision(name, is_folder=True)
+        if rule is not None:
+            return rule
+        folder = join(folder, name)
+        inside = inside.inside(folder, None)
     return None

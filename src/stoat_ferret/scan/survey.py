@@ -4,14 +4,14 @@ With a distributor, what is to be examined is handed on in parts, unless it is s
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
 from stoat_ferret.library import absence, ledger, traces
-from stoat_ferret.library.models import LedgerRow, Library, Outcome
+from stoat_ferret.library.models import KnownFolder, LedgerRow, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us, steps
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import Seen, digest, settled
@@ -25,7 +25,7 @@ from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.onefile import OneFile
 from stoat_ferret.scan.parts import Parting
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, find_obstacle
+from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, descend, why_ignored
 from stoat_ferret.scan.settle import absent_folders
 from stoat_ferret.scan.store import Writer
 from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
@@ -131,14 +131,12 @@ class Survey:
             absence.clear(connection, self._job.job_id, self._target.library.id)
         self._ensure_online()
         self._look_at_volumes()
-        obstacle = self._other_volume() or find_obstacle(
-            self._target.start, self._target.library.path_bytes, self._rules
-        )
-        if obstacle is None:
-            self._walk()
+        found = self._other_volume() or descend(self._target.start, self._target.library.path_bytes, self._rules)
+        if isinstance(found, Obstacle):
+            self._start_is_gone = found.gone
+            self._take_obstacle(found)
         else:
-            self._start_is_gone = obstacle.gone
-            self._take_obstacle(obstacle)
+            self._walk(found)
         return self._conclude()
 
     def _ensure_online(self) -> None:
@@ -184,19 +182,19 @@ class Survey:
         """Note what is gone."""
         self._ensure_online()  # the disk may have gone away meanwhile
         absent = self._absent()
-        for keys in steps(absent):
+        for reason, keys in self._by_reason(absent):
             with self._job.transaction() as connection:
-                absence.note_folders(connection, self._job.job_id, keys, dry_run=self._options.dry_run)
+                absence.note_folders(connection, self._job.job_id, keys, reason=reason, dry_run=self._options.dry_run)
         return Surveyed(
             library_id=self._target.library.id,
             whole=is_whole(self._target, self._options),
             present_before=self._present_before,
             listed=self._listed,
             proven=not self._unproven,
-            absent=absent,
+            absent=[folder.pk for folder in absent],
         )
 
-    def _walk(self) -> None:
+    def _walk(self, rules: Rules) -> None:
         """Walk, compare, probe and store, until all of it is done or the job is to end."""
         target, recursive = self._target, self._options.recursive
         # What an attempt that was cut off has stored says little about how much there is.
@@ -205,13 +203,13 @@ class Survey:
         exclude = target.exclude | frozenset(self._ground.refused)
         walker: Walker | OneFile
         if self._options.only is not None:
-            walker = OneFile(target.start, self._options.only, self._rules)
+            walker = OneFile(target.start, self._options.only, rules)
         else:
-            walker = Walker(target.start, self._rules, recursive=recursive, exclude=exclude)
+            walker = Walker(target.start, rules, recursive=recursive, exclude=exclude)
         for problem in self._ground.refused.values():
             if paths.is_below(problem.path, target.start):
                 self._take_problem(problem)
-        with Estimate(target, self._rules, recursive=recursive, known=known) as estimate, walker:
+        with Estimate(target, rules, recursive=recursive, known=known) as estimate, walker:
             while not (walker.ended and self._all_in_hand() and self._examiner.idle):
                 try:
                     self._job.raise_if_cancelled()
@@ -334,16 +332,27 @@ class Survey:
         with self._job.transaction() as connection:
             ledger.record(connection, self._job.job_id, [(None, row)])
 
-    def _absent(self) -> list[int]:
-        """Give the keys of the folders that are gone."""
+    def _absent(self) -> list[KnownFolder]:
+        """Give the folders that are gone."""
         if self._options.only is not None:
             self._note_file()
             return []
         if not self._options.recursive:
             folder = self._repository.folder(self._target.start) if self._start_is_gone else None
-            return [] if folder is None else [folder.pk]
+            return [] if folder is None else [folder]
         known = self._repository.folders_below(self._target.library.id, self._target.start)
-        return [f.pk for f in absent_folders(known, visited=self._writer.visited, unproven=self._unproven)]
+        return list(absent_folders(known, visited=self._writer.visited, unproven=self._unproven))
+
+    def _by_reason(self, absent: Sequence[KnownFolder]) -> Iterator[tuple[str | None, Sequence[int]]]:
+        """Give the keys of folders in steps, each with why they count as gone if they are there."""
+        reasons: dict[str | None, list[int]] = {}
+        for folder in absent:
+            rule = why_ignored(folder.path, self._target.library.path_bytes, self._rules)
+            reason = None if rule is None else f"An ignore rule leaves out the folder that it lies in ({rule})."
+            reasons.setdefault(reason, []).append(folder.pk)
+        for reason, keys in reasons.items():
+            for step in steps(keys):
+                yield reason, step
 
     def _note_file(self) -> None:
         """Take the one file that is scanned as gone where the folder that it was in is."""

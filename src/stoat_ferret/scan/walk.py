@@ -11,13 +11,16 @@ from types import TracebackType
 
 from stoat_ferret import paths
 from stoat_ferret.library.models import FileKey
-from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.rules import IGNORE_FILE, IgnoreRule, Rules
 
 ENTRIES_AHEAD = 20_000
 """The walker pauses while so many listed files wait to be compared; it bounds memory, not the size of a folder."""
 
 MOST_PATH_BYTES = 2_300
 """Of a folder: with a name of 255 bytes after it, still a key that every database's index takes (Postgres: 2,704)."""
+
+MOST_IGNORE_BYTES = 1 << 20
+"""Of a `.stoatignore`; a larger one is no list of rules."""
 
 LEAVE_SECONDS = 2.0
 """How long the end of a scan waits for a listing: on a disk that hangs, it never comes."""
@@ -48,11 +51,15 @@ class FolderListing:
     files: tuple[FileEntry, ...]
     folders: tuple[bytes, ...]
     oddities: tuple[Oddity, ...]
+    rules: Rules | None = None
+    """Those in force in it; None where nobody is to ask."""
+    ignored: bool = False
+    """True where a rule that a person made leaves out something in it that might be, or hold, a video."""
 
     @property
     def empty(self) -> bool:
         """True where nothing here could be, or hold, a video."""
-        return not (self.files or self.folders or self.oddities)
+        return not (self.files or self.folders or self.oddities or self.ignored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,10 @@ def join(folder: bytes, name: bytes) -> bytes:
 
 
 def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
-    """List one folder. Symbolic links are not followed, special files are not touched, nothing is opened."""
+    """List one folder by the rules of the one that it lies in, or, of a library's folder, by the library's.
+
+    Special files are not touched, and nothing is opened but the folder and its `.stoatignore`.
+    """
     if len(path) > MOST_PATH_BYTES:
         shown = paths.display(path[:80])
         reason = f"The folder's path, {shown}…, is longer than {MOST_PATH_BYTES} bytes; shorten a name in it."
@@ -78,14 +88,22 @@ def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
     files: list[FileEntry] = []
     folders: list[bytes] = []
     oddities: list[Oddity] = []
+    ignored = False
     try:
+        rules = rules_inside(path, rules)
         with os.scandir(rules.here(path)) as entries:
             for entry in entries:
                 name = entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    if rules.wants_folder(name):
+                    rule = rules.decision(name, is_folder=True)
+                    ignored |= _by_choice(rule)
+                    if rule is None:
                         folders.append(name)
-                elif rules.wants_file(name):
+                elif not rules.is_video_name(name):
+                    continue
+                elif (rule := rules.decision(name, is_folder=False)) is not None:
+                    ignored |= _by_choice(rule)
+                else:
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -98,7 +116,39 @@ def list_folder(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
         return folder_problem(path, error)
     files.sort(key=lambda entry: entry.name)
     oddities.sort(key=lambda oddity: oddity.name)
-    return FolderListing(path, tuple(files), tuple(sorted(folders)), tuple(oddities))
+    return FolderListing(path, tuple(files), tuple(sorted(folders)), tuple(oddities), rules, ignored)
+
+
+def _by_choice(rule: IgnoreRule | None) -> bool:
+    """Tell whether a person made the rule: what the default ones leave out may lie in any folder, also an empty one."""
+    return rule is not None and rule.source != "default"
+
+
+def rules_inside(folder: bytes, rules: Rules) -> Rules:
+    """Give the rules in force inside a folder, with its own ignore file if it has one.
+
+    Raises:
+        IgnoreFileError: the file cannot be used, so that nobody knows what it leaves out.
+        OSError: the folder cannot be reached.
+    """
+    place = join(rules.here(folder), IGNORE_FILE)
+    try:
+        status = os.lstat(place)
+    except FileNotFoundError:
+        return rules.inside(folder, None)
+    if not stat.S_ISREG(status.st_mode):
+        raise IgnoreFileError("it is no file")
+    if status.st_size > MOST_IGNORE_BYTES:
+        raise IgnoreFileError(f"it is larger than {MOST_IGNORE_BYTES >> 20} MiB")
+    try:
+        with open(place, "rb") as file:  # noqa: PTH123 - a path of bytes
+            return rules.inside(folder, file.read(MOST_IGNORE_BYTES))
+    except OSError as error:
+        raise IgnoreFileError(error.strerror or str(error)) from error
+
+
+class IgnoreFileError(OSError):
+    """A folder's ignore file cannot be used."""
 
 
 def key_of(status: os.stat_result) -> FileKey:
@@ -116,6 +166,9 @@ def oddity(name: bytes, mode: int) -> Oddity:
 def folder_problem(path: bytes, error: OSError) -> FolderProblem:
     """Say what it means that a folder could not be listed."""
     shown = paths.display(path)
+    if isinstance(error, IgnoreFileError):
+        reason = f"The folder {shown} has a .stoatignore that cannot be used ({error}), so nothing in it was looked at."
+        return FolderProblem(path, "IGNORE_FILE_UNUSABLE", reason)
     if error.errno in (errno.EACCES, errno.EPERM):
         reason = f"The folder {shown} may not be read by this user, so nothing in it was looked at or marked missing."
         return FolderProblem(path, "FOLDER_NOT_READABLE", reason)
@@ -176,12 +229,12 @@ class Walker:
 
     def _run(self, start: bytes) -> None:
         try:
-            stack = [start]
+            stack = [(start, self._rules)]
             while stack and not self._stopped:
-                listing = list_folder(stack.pop(), self._rules)
-                if self._recursive and isinstance(listing, FolderListing):
+                listing = list_folder(*stack.pop())
+                if self._recursive and isinstance(listing, FolderListing) and listing.rules is not None:
                     below = (join(listing.path, name) for name in reversed(listing.folders))
-                    stack += [path for path in below if path not in self._exclude]
+                    stack += [(path, listing.rules) for path in below if path not in self._exclude]
                 self._hand_over(listing)
         except BaseException as error:  # noqa: BLE001  # handed to the scan's own thread, which raises it
             self._failure = error
@@ -207,16 +260,17 @@ def count_files(
     start: bytes, rules: Rules, *, recursive: bool, exclude: Collection[bytes], stop: threading.Event
 ) -> int:
     """Count the files that a scan will meet, by names alone: no file is touched. Stops early when `stop` is set."""
-    count, stack = 0, [start]
+    count, stack = 0, [(start, rules)]
     while stack and not stop.is_set():
-        folder = stack.pop()
+        folder, rules = stack.pop()
         try:
+            rules = rules_inside(folder, rules)
             with os.scandir(rules.here(folder)) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         path = join(folder, entry.name)
                         if recursive and rules.wants_folder(entry.name) and path not in exclude:
-                            stack.append(path)
+                            stack.append((path, rules))
                     elif rules.wants_file(entry.name):
                         count += 1
         except OSError:  # the scan itself will meet it and say so

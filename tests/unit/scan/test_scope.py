@@ -11,7 +11,7 @@ from stoat_ferret.library.models import Library
 from stoat_ferret.library.repository import new_library
 from stoat_ferret.paths import is_below
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import ScanOptions, check_online, covering, find_obstacle, targets
+from stoat_ferret.scan.scope import Obstacle, ScanOptions, check_online, covering, descend, targets
 from tests.factories import put
 
 RULES = Rules(["mp4"])
@@ -48,13 +48,15 @@ def test_a_part_is_reached_as_a_walk_reaches_it(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "a")
     (tmp_path / ".hidden").mkdir()
     root = bytes(tmp_path)
-    assert find_obstacle(root, root, RULES) is None
-    assert find_obstacle(root + b"/a/b", root, RULES) is None
+    assert isinstance(descend(root, root, RULES), Rules)
+    assert isinstance(descend(root + b"/a/b", root, RULES), Rules)
     found = {
-        name: find_obstacle(root + name, root, RULES)
+        name: descend(root + name, root, RULES)
         for name in (b"/a/b/x.mp4", b"/a/c/d", b"/link/b", b"/.hidden/y", b"/a/b/x.mp4/z")
     }
-    assert {name: (obstacle.gone, obstacle.code) for name, obstacle in found.items() if obstacle} == {
+    assert {
+        name: (obstacle.gone, obstacle.code) for name, obstacle in found.items() if isinstance(obstacle, Obstacle)
+    } == {
         b"/a/b/x.mp4": (True, None),
         b"/a/c/d": (True, None),
         b"/link/b": (True, "SYMLINK"),
@@ -65,7 +67,7 @@ def test_a_part_is_reached_as_a_walk_reaches_it(tmp_path: Path) -> None:
 
 def test_a_library_at_the_root_of_everything() -> None:
     """Its parts are found like others."""
-    assert find_obstacle(b"/usr", b"/", RULES) is None
+    assert isinstance(descend(b"/usr", b"/", RULES), Rules)
 
 
 def test_a_library_that_is_a_file_now_is_offline(tmp_path: Path) -> None:
