@@ -86,14 +86,20 @@ class _Level:
 
 def _pattern(source: str, number: int, line: str) -> _Pattern | None:
     line = line.removesuffix("\r")
+    # pathspec takes `name/**/` for the folder too, where git means the folders in it only.
+    stripped = line.rstrip(" ")
+    if not stripped.removeprefix("!").strip("/"):  # for git, slashes alone match nothing
+        return None
+    folders_inside = stripped.endswith("/**/") and not stripped.endswith("\\")
     try:
-        pattern = GitIgnoreSpecPattern(line)
+        pattern = GitIgnoreSpecPattern(stripped[:-1] if folders_inside else line)
     except GitIgnorePatternError:  # git takes such a line for one that matches nothing
         return None
     if pattern.include is None or pattern.regex is None:
         return None
     rule = IgnoreRule(source, number, line.encode("latin-1", "replace").decode("utf-8", "replace"))
-    return _Pattern(rule, bool(pattern.include), re.compile(_whole(pattern.regex.pattern), re.DOTALL))
+    whole = _whole(pattern.regex.pattern) + ("/" if folders_inside else "")
+    return _Pattern(rule, bool(pattern.include), re.compile(whole, re.DOTALL))
 
 
 def _whole(expression: str) -> str:
@@ -104,14 +110,13 @@ def _whole(expression: str) -> str:
     """
     # A name for a group may stand in an expression only once, and several are put together.
     plain = re.sub(r"\(\?P<\w+>", "(?:", expression)
+    # A set of characters that is turned round does not reach beyond a name, and `$` would leave out a last line break.
+    plain = plain.replace("[^", "[^/").replace("[^//", "[^/").replace("|$)", r"|\Z)")
     if plain == ".":
         return ".+"
     if plain == "(?:/)":
         return ".*/"
-    if plain.endswith("/"):  # all that lies in a folder, and not the folder
-        return plain + ".+"
-    # A set of characters that is turned round does not reach beyond a name, and `$` would leave out a last line break.
-    return plain.replace("[^", "[^/").replace("[^//", "[^/").replace("|$)", r"|\Z)")
+    return plain + ".+" if plain.endswith("/") else plain  # `name/**`: all that lies in a folder, and not the folder
 
 
 class Rules:
