@@ -114,8 +114,8 @@ def _whole(expression: str) -> str:
     plain = plain.replace("[^", "[^/").replace("[^//", "[^/").replace("|$)", r"|\Z)")
     if plain == ".":
         return ".+"
-    if plain == "(?:/)":
-        return ".*/"
+    if plain in ("(?:/)", "/"):  # any folder; all that lies in any folder
+        return ".*/" if plain == "(?:/)" else ".+/.+"
     return plain + ".+" if plain.endswith("/") else plain  # `name/**`: all that lies in a folder, and not the folder
 
 
