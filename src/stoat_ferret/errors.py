@@ -27,6 +27,7 @@
     ├── InvalidQueryError
     │   ├── InvalidCursorError
     │   └── InvalidScheduleError
+    ├── ChangesCompactedError
     ├── InvalidIdempotencyKeyError
     ├── IdempotencyKeyReusedError
     ├── TooManyStreamsError
@@ -213,6 +214,12 @@ class InvalidCursorError(InvalidQueryError):
     """The cursor does not belong to this query."""
 
     code = "INVALID_CURSOR"
+
+
+class ChangesCompactedError(StoatError):
+    """The change feed no longer goes back so far; begin again from 0."""
+
+    code = "CHANGES_COMPACTED"
 
 
 class InvalidScheduleError(InvalidQueryError):

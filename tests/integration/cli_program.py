@@ -19,6 +19,7 @@ def environment(**more: str) -> dict[str, str]:
     """Give the environment without settings from outside."""
     return {name: value for name, value in os.environ.items() if not name.startswith("STOAT_")} | {
         "STOAT_PROBE_WORKERS": "1",
+        "STOAT_SETTLE_SECONDS": "0",
         "STOAT_MAINTENANCE_SCHEDULE": "",  # or a job that no test expects would come at half past three
         **more,
     }

@@ -286,3 +286,49 @@ def test_a_doctor_sees_jobs_that_wait_and_workers(run: Any, films: Path, data: P
         assert "Jobs wait, and no worker is alive." in done.stdout
     finally:
         run("jobs", "cancel", job_id)
+
+
+def test_a_path_is_explained(run: Any, films: Path) -> None:
+    """For people and for programs; a name cannot command the terminal."""
+    status, out, _ = run("explain", films / "cut.mp4")
+    assert status == 0
+    assert "failed" in out
+    status, out, _ = run("explain", os.fsdecode(os.fsencode(films) + b"/" + EVIL), "--json")
+    assert (status, json.loads(out)["decision"]) == (0, "available")
+    assert "\x1b" not in out
+
+
+def test_changes_are_told_from_a_number_on(run: Any) -> None:
+    """A line each."""
+    status, out, _ = run("changes")
+    assert status == 0
+    assert [row[:3] for row in rows(out)] == [[str(number), "added", "available"] for number in (1, 2, 3)]
+    status, out, _ = run("changes", "--after", "2", "--json")
+    assert [json.loads(line)["seq"] for line in out.splitlines()] == [3]
+
+
+def test_nothing_is_set_aside_where_all_went_well(run: Any, films: Path) -> None:
+    """And nothing can be tried again."""
+    assert run("quarantine", "list")[2] == "No file is set aside.\n"
+    status, _, told = run("quarantine", "retry", films / "cut.mp4")
+    assert status != 0
+    assert "is not set aside" in told
+    assert run("quarantine", "retry", "--all")[0] == 0
+    assert run("quarantine", "retry")[0] == 2
+
+
+def test_a_dry_run_is_printed_as_a_difference(films: Path, tmp_path: Path) -> None:
+    """A line a file, each with its sign; a single file can be scanned alone."""
+    folder, data = tmp_path / "films", tmp_path / "data"
+    shutil.copytree(films / "a", folder)
+    assert stoat("scan", folder / "beach.mkv", "--data-dir", data).returncode == 0
+    done = stoat("scan", folder, "--data-dir", data, "--dry-run")
+    assert done.stdout.splitlines()[0] == f"+ {folder}/turned.mp4"
+    assert stoat("scan", folder, "--data-dir", data).returncode == 0
+    (folder / "beach.mkv").rename(folder / "shore.mkv")
+    (folder / "turned.mp4").unlink()
+    lines = stoat("scan", folder, "--data-dir", data, "--dry-run").stdout.splitlines()
+    assert lines[:2] == [
+        f"> {folder}/beach.mkv -> {folder}/shore.mkv",
+        f"- {folder}/turned.mp4  (The file is no longer there.)",
+    ]

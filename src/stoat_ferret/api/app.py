@@ -10,9 +10,10 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from stoat_ferret import __version__
 from stoat_ferret.api import problems
+from stoat_ferret.api.changes import ChangeFeed
 from stoat_ferret.api.dependencies import State
 from stoat_ferret.api.head import HeadLikeGet
-from stoat_ferret.api.routers import events, health, jobs, libraries, metrics, videos
+from stoat_ferret.api.routers import changes, events, health, jobs, libraries, metrics, videos
 from stoat_ferret.api.security import LocalCallersOnly
 from stoat_ferret.api.services.scan import prepare_scan
 from stoat_ferret.api.streams import HEARTBEAT_SECONDS, EventStreams
@@ -66,13 +67,21 @@ def create_app(
         streams = EventStreams(
             runtime.queue, feed, most=settings.max_event_streams, heartbeat_seconds=heartbeat_seconds
         )
+        changes_feed = ChangeFeed(runtime.catalogue)
         try:
             if supervisor is not None:
                 supervisor.start()
             for path in scan_at_start:
                 await _submit_scan(runtime, path)
-            yield {"runtime": runtime, "supervisor": supervisor, "feed": feed, "streams": streams}
+            yield {
+                "runtime": runtime,
+                "supervisor": supervisor,
+                "feed": feed,
+                "streams": streams,
+                "changes": changes_feed,
+            }
         finally:
+            changes_feed.end()
             await feed.close()
             if supervisor is not None:
                 await asyncio.to_thread(supervisor.stop)
@@ -92,7 +101,7 @@ def create_app(
     app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(ServerTiming)
     problems.register(app)
-    for router in (videos.router, jobs.router, events.router, libraries.router):
+    for router in (videos.router, jobs.router, events.router, libraries.router, changes.router):
         app.include_router(router, prefix=API)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
+from stoat_ferret.api.changes import ChangeFeed
 from stoat_ferret.api.streams import EventStreams
 from stoat_ferret.errors import JobNotFoundError
 from stoat_ferret.jobs.feed import JobFeed
@@ -27,6 +28,7 @@ class State(TypedDict):
     supervisor: WorkerSupervisor | None
     feed: JobFeed
     streams: EventStreams
+    changes: ChangeFeed
 
 
 async def _runtime(request: Request) -> Runtime:
@@ -49,10 +51,16 @@ async def _streams(request: Request) -> EventStreams:
     return streams
 
 
+async def _changes(request: Request) -> ChangeFeed:
+    changes: ChangeFeed = request.state.changes
+    return changes
+
+
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 SupervisorDep = Annotated[WorkerSupervisor | None, Depends(_supervisor)]
 FeedDep = Annotated[JobFeed, Depends(_feed)]
 StreamsDep = Annotated[EventStreams, Depends(_streams)]
+ChangesDep = Annotated[ChangeFeed, Depends(_changes)]
 
 
 async def _library(runtime: RuntimeDep) -> LibraryRepository:

@@ -20,6 +20,7 @@ STATUSES: tuple[tuple[type[errors.StoatError], int], ...] = (
     (errors.PathTimeoutError, 503),
     (errors.PathError, 400),
     (errors.InvalidQueryError, 400),
+    (errors.ChangesCompactedError, 410),
     (errors.NotSupportedError, 400),
     (errors.NotFoundError, 404),
     (errors.ConflictError, 409),

@@ -10,8 +10,10 @@ from typer.exceptions import TyperException
 
 from stoat_ferret import __version__
 from stoat_ferret.cli import (
+    changes,
     db,
     doctor,
+    explain,
     jobs,
     libraries,
     maintenance,
@@ -67,6 +69,8 @@ serve.register(app)
 scan.register(app)
 search.register(app)
 show.register(app)
+explain.register(app)
+changes.register(app)
 jobs.register(app)
 libraries.register(app)
 schedules.register(app)

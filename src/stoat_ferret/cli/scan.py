@@ -1,6 +1,8 @@
 """`stoat scan`: catalogues a folder."""
 
 import asyncio
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,25 +10,30 @@ import typer
 
 from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
+from stoat_ferret.cli.ledger import ledger_rows
 from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
-from stoat_ferret.cli.text import absolute_path, count
+from stoat_ferret.cli.text import absolute_path, clean, clean_path, count
 from stoat_ferret.jobs.model import Job, JobStatus
+from stoat_ferret.library.models import Outcome
 
 if TYPE_CHECKING:
+    from stoat_ferret.library.repository import LibraryRepository
     from stoat_ferret.runtime import Runtime
     from stoat_ferret.scan.scope import ScanOptions
 
 FAILURES_SHOWN = 20
 
 HELP = help_text(
-    "Catalogue every video in a folder and below it.",
+    "Catalogue every video in a folder and below it, or a single file.",
     "Adds what is new, updates what has changed, marks what is gone, and reads nothing of what "
     "is unchanged. Your files are never changed. The scan is a job: it survives a crash, and a running server does it "
     "if there is one on the same data. Prints what was done and why files failed. Ctrl-C cancels it and keeps what has "
-    "been stored.",
-    examples="stoat scan ~/Videos\nstoat scan /mnt/archive --dry-run\nstoat scan /mnt/archive --json --strict",
+    "been stored.\n\n"
+    "A dry run prints a line a file: + new, ~ changed, > moved, ^ back again, - gone, ? left out, ! failed.",
+    examples="stoat scan ~/Videos\nstoat scan ~/Videos/new.mp4\nstoat scan /mnt/archive --dry-run\n"
+    "stoat scan /mnt/archive --json --strict",
     related="stoat search, stoat jobs, stoat serve",
 )
 
@@ -37,7 +44,9 @@ def register(app: typer.Typer) -> None:
 
 
 def scan(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to scan.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The folder to scan, or a single file.", show_default=False)
+    ],
     recursive: Annotated[
         bool,
         typer.Option(
@@ -60,13 +69,17 @@ def scan(
     """Scan a folder."""
     from stoat_ferret.scan.scope import ScanOptions
 
-    options = ScanOptions(
-        path=absolute_path(folder), recursive=recursive, force=force, accept_loss=accept_loss, dry_run=dry_run
-    )
+    path = absolute_path(folder)
+    options = ScanOptions(path=path, recursive=recursive, force=force, accept_loss=accept_loss, dry_run=dry_run)
+    if os.path.isfile(path):  # noqa: PTH113 - bytes, which pathlib does not take
+        above, _, name = path.rpartition(b"/")
+        options = replace(options, path=above or b"/", recursive=False, only=name)
     with opened(quiet_settings(data_dir, database_url), create=True) as runtime:
         if detach:
             return asyncio.run(_leave(runtime, options, as_json=as_json))
         job = asyncio.run(_follow(runtime, options, silent=as_json))
+        if dry_run and not as_json:
+            _print_differences(runtime.repository, job)
     if as_json:
         _print_json(job)
     else:
@@ -97,6 +110,30 @@ async def _follow(runtime: "Runtime", options: "ScanOptions", *, silent: bool) -
 
     job = await _submit(runtime, options)
     return await Following(runtime, output.progress_view(silent=silent)).to_end(job)
+
+
+SIGNS = {
+    Outcome.NEW: "+",
+    Outcome.UPDATED: "~",
+    Outcome.MOVED: ">",
+    Outcome.RESTORED: "^",
+    Outcome.MISSING: "-",
+    Outcome.SKIPPED: "?",
+    Outcome.FAILED: "!",
+}
+"""How a dry run marks what a scan would do."""
+
+
+def _print_differences(repository: "LibraryRepository", job: Job) -> None:
+    """Print what a scan would change, a line a file."""
+    for row in ledger_rows(repository, job.id, None):
+        if (sign := SIGNS.get(row.outcome)) is None:
+            continue
+        path = clean_path(row.path_bytes)
+        if row.from_path_bytes is not None:
+            path = f"{clean_path(row.from_path_bytes)} -> {path}"
+        why = "" if row.outcome in (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED) else clean(row.reason or "")
+        output.write(f"{sign} {path}" + (f"  ({why})" if why else ""))
 
 
 def _print_json(job: Job) -> None:

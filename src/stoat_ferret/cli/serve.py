@@ -19,6 +19,7 @@ from stoat_ferret.cli.text import absolute_path, clean, clean_path
 from stoat_ferret.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from stoat_ferret.api.changes import ChangeFeed
     from stoat_ferret.jobs.feed import JobFeed
     from stoat_ferret.settings import Settings
 
@@ -157,7 +158,7 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # Before connections are waited for.
-            _end_streams(self.lifespan.state.get("feed"))
+            _end_streams(self.lifespan.state.get("feed"), self.lifespan.state.get("changes"))
             await super().shutdown(sockets)
 
     debug = settings.log_level == "debug"
@@ -183,10 +184,11 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
         raise failures[0]
 
 
-def _end_streams(feed: "JobFeed | None") -> None:
+def _end_streams(*feeds: "JobFeed | ChangeFeed | None") -> None:
     """Tell streams of events that they are to end; they never do by themselves. There are none before the start."""
-    if feed is not None:
-        feed.end()
+    for feed in feeds:
+        if feed is not None:
+            feed.end()
 
 
 def _announce(url: str, settings: "Settings", folders: Sequence[bytes], *, as_json: bool) -> None:

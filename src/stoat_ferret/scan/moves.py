@@ -21,6 +21,9 @@ from stoat_ferret.scan.ground import innermost
 from stoat_ferret.scan.volume import Mounts, Volume
 from stoat_ferret.statx import birth_ns
 
+MOST_CANDIDATES = 16
+"""So many entries are looked at for one file: a file may have thousands of names."""
+
 MOST_UNDECIDED = 20_000
 """So many new files whose content is known from elsewhere wait for the walk's end; more are decided at once."""
 
@@ -62,7 +65,7 @@ class Tracer:
         exact = [each for each in candidates if each.key.same_file(seen.entry.key)]
         edited = [each for each in candidates if each not in exact and each.video_pk is not None]
         twin: KnownFile | None = None
-        for each in exact + edited:
+        for each in sorted(exact + edited, key=_likeliest_first)[:MOST_CANDIDATES]:
             if (each.video_pk is not None and each.video_pk == mine) or (
                 each.path == seen.path and each.video_pk is None
             ):
@@ -173,6 +176,10 @@ class Tracer:
                 return True  # nothing can be told
             place = place.rstrip(b"/") + b"/" + name
         return True
+
+
+def _likeliest_first(known: KnownFile) -> bool:
+    return known.state != "missing"
 
 
 def _pairs(new: Sequence[bytes], gone: Sequence[KnownFile]) -> list[tuple[int, KnownFile]]:

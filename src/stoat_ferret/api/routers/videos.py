@@ -5,6 +5,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from stoat_ferret import cursors, paths
 from stoat_ferret.api.dependencies import (
     CursorParam,
     JobsDep,
@@ -18,17 +19,28 @@ from stoat_ferret.api.dependencies import (
 )
 from stoat_ferret.api.negotiation import prefers
 from stoat_ferret.api.problems import reading, writing
+from stoat_ferret.api.schemas.explain import (
+    ExplainResponse,
+    QuarantineResponse,
+    QuarantineRetryRequest,
+    QuarantineRetryResponse,
+    SetAsideResponse,
+)
 from stoat_ferret.api.schemas.job import JobSubmitResponse
-from stoat_ferret.api.schemas.scan import ScanRequest
+from stoat_ferret.api.schemas.scan import FileScanRequest, ScanRequest
 from stoat_ferret.api.schemas.video import VideoDetailResponse, VideoListResponse, VideoResponse, VideoSearchResponse
+from stoat_ferret.api.services.explain import explain
 from stoat_ferret.api.services.previews import ImageFormat, PreviewService
-from stoat_ferret.api.services.scan import prepare_scan
+from stoat_ferret.api.services.quarantine import retry
+from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
-from stoat_ferret.errors import NotSupportedError
+from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError
 from stoat_ferret.jobs.model import OnceKey, Submission
+from stoat_ferret.library.history import set_aside
 from stoat_ferret.library.models import Page
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
+from stoat_ferret.scan.rules import Rules
 
 router = APIRouter(prefix="/videos", tags=["videos"], dependencies=[Depends(refuse_unknown_parameters)])
 
@@ -91,6 +103,76 @@ def search_videos(
 ) -> VideoSearchResponse:
     """Give one page of the videos that hold every word and quoted phrase of the query, from one letter on."""
     return VideoSearchResponse(query=q, **_page(request, response, library, q, sort, cursor, limit))
+
+
+@router.get("/explain", summary="Why a path is known or not", responses=reading(400, 422))
+def explain_path(
+    library: LibraryDep,
+    settings: SettingsDep,
+    path: Annotated[str | None, Query(description="An absolute path.", examples=["/videos/a.mp4"])] = None,
+    path_bytes: Annotated[str | None, Query(description="The same in base64, where it is not valid UTF-8.")] = None,
+) -> ExplainResponse:
+    """Say of any path which rule, error or stage decided about it, since when, and what happened to it before."""
+    if (path is None) == (path_bytes is None):
+        raise InvalidPathError("Give either path or path_bytes.")
+    wanted = paths.decode_base64(path_bytes or "") if path is None else path.encode("utf-8", "replace")
+    return ExplainResponse.of(explain(wanted, settings, library, Rules(settings.video_extensions)))
+
+
+@router.get("/quarantine", summary="Files that were set aside", responses=reading(400, 422))
+def list_quarantine(
+    request: Request, response: Response, library: LibraryDep, cursor: CursorParam = None, limit: LimitParam = 50
+) -> QuarantineResponse:
+    """Give the files that ended the process which examined them, twice: they wait until they change or someone asks."""
+    try:
+        after = bytes.fromhex(cursors.decode(cursor, ["quarantine"])[0]) if cursor else b""
+    except (ValueError, TypeError, IndexError) as error:
+        raise InvalidCursorError from error
+    found = set_aside(library.database, after, limit + 1)
+    following = None
+    if len(found) > limit:
+        following = cursors.encode(["quarantine"], [found[limit - 1].path_bytes.hex()])
+    link_next(request, response, following)
+    return QuarantineResponse(files=[SetAsideResponse.of(each) for each in found[:limit]], next_cursor=following)
+
+
+@router.post("/quarantine/retry", status_code=202, summary="Examine again", responses=writing(400, 403, 422))
+async def retry_quarantine(
+    body: QuarantineRetryRequest, jobs: JobsDep, library: LibraryDep, settings: SettingsDep
+) -> QuarantineRetryResponse:
+    """Put a scan on the queue for each of the files, or for all."""
+    wanted = None if body.all else [path.encode("utf-8", "replace") for path in body.paths]
+    return QuarantineRetryResponse(job_ids=await retry(wanted, jobs, library, settings))
+
+
+@router.post(
+    "/{video_id}/scan",
+    status_code=202,
+    summary="Scan one file",
+    response_model=JobSubmitResponse,
+    responses={**writing(400, 403, 404, 422), 200: ENDED, 202: SUBMITTED},
+)
+async def scan_video(
+    video_id: VideoIdPath,
+    jobs: JobsDep,
+    library: LibraryDep,
+    settings: SettingsDep,
+    submitting: SubmittingDep,
+    body: FileScanRequest | None = None,
+) -> object:
+    """Put a scan of this one video's file on the queue: the rest of its folder is neither listed nor settled."""
+    wanted = body or FileScanRequest()
+
+    async def submit(once: OnceKey | None) -> Submission:
+        video = await to_thread.run_sync(library.video, video_id)
+        request = await prepare_file_scan(
+            video.path_bytes, settings, library, force=wanted.force, dry_run=wanted.dry_run
+        )
+        return await jobs.submit(request, once)
+
+    asked = {"video_id": video_id, **wanted.model_dump()}
+    job, answer = await submitting("POST /videos/{video_id}/scan", asked, submit)
+    return answer or JobSubmitResponse(job_id=job.id)
 
 
 @router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=reading(404, 422))

@@ -122,6 +122,7 @@ class LedgerEntry(BaseModel):
     reason: str | None = Field(examples=["The file is cut off: its index (moov) is missing."])
     code: str | None = Field(examples=["INCOMPLETE_FILE"])
     video_id: str | None
+    from_path: str | None = Field(None, description="Where a file that was moved was before.")
     at: datetime
 
     @classmethod
@@ -135,6 +136,7 @@ class LedgerEntry(BaseModel):
             reason=row.reason,
             code=row.code,
             video_id=row.video_id,
+            from_path=None if row.from_path_bytes is None else paths.display(row.from_path_bytes),
             at=from_microseconds(row.at),
         )
 

@@ -71,3 +71,12 @@ class LibraryScanRequest(BaseModel):
     def options(self, path: bytes) -> ScanOptions:
         """Give what is asked for."""
         return ScanOptions(path=path, **self.model_dump())
+
+
+class FileScanRequest(BaseModel):
+    """How to scan one file; without a body, as usual."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"force": True}})
+
+    force: Force = False
+    dry_run: DryRun = False

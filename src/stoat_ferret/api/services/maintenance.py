@@ -20,6 +20,7 @@ from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.jobs.stored import ROWS_A_TRANSACTION
+from stoat_ferret.library import changes
 from stoat_ferret.library.retention import forget_jobs, jobs_with_remains, miscounted
 from stoat_ferret.library.upkeep import analyze
 from stoat_ferret.settings import Settings
@@ -62,7 +63,9 @@ def make_maintenance_handler(
     async def handle(_job: Job, context: JobContext) -> dict[str, Any]:
         run = _Maintenance(queue, records, catalogue, context)
         try:
-            await run.forget_jobs(clock() - int(settings.retention_days * DAY_US))
+            before = clock() - int(settings.retention_days * DAY_US)
+            await run.forget_jobs(before)
+            await asyncio.to_thread(run.compact_changes, before)
             await asyncio.to_thread(run.tidy)
             await asyncio.to_thread(run.check)
         finally:
@@ -101,6 +104,7 @@ class _Maintenance:
     jobs_deleted: int = 0
     ledger_rows_deleted: int = 0
     keys_deleted: int = 0
+    changes_compacted: int = 0
     integrity: str = NOT_CHECKED
     problems: list[str] = field(default_factory=list)
     """Sentences that say what is wrong, and what to do."""
@@ -111,6 +115,7 @@ class _Maintenance:
             "jobs_deleted": self.jobs_deleted,
             "ledger_rows_deleted": self.ledger_rows_deleted,
             "keys_deleted": self.keys_deleted,
+            "changes_compacted": self.changes_compacted,
             "integrity": self.integrity,
             "duration_seconds": round(time.monotonic() - self.began, 3),
         }
@@ -139,6 +144,11 @@ class _Maintenance:
         between()
         if job_ids:
             self.ledger_rows_deleted += forget_jobs(self.catalogue, job_ids, between=between)
+
+    def compact_changes(self, before: int) -> None:
+        """Take steps out of the change feed that were replaced by later ones before a moment."""
+        self.context.progress("compact", 0, None, unit="changes")
+        self.changes_compacted = changes.compact(self.catalogue, before, between=Breather(self.context))
 
     def tidy(self) -> None:
         """Let both databases plan queries for what is in them now, and give back room."""

@@ -88,6 +88,19 @@ async def prepare_scan(options: ScanOptions, settings: Settings, repository: Lib
     return await _in_time(options.path, settings, prepare)
 
 
+async def prepare_file_scan(
+    path: bytes, settings: Settings, repository: LibraryRepository, *, force: bool = False, dry_run: bool = False
+) -> JobRequest:
+    """Give the job that scans one file, without listing the rest of its folder; it may be gone.
+
+    Raises:
+        PathError: its folder may not be scanned, as `validate_scan_path` says.
+    """
+    folder, _, name = path.rpartition(b"/")
+    options = ScanOptions(path=folder or b"/", recursive=False, only=name, force=force, dry_run=dry_run)
+    return await prepare_scan(options, settings, repository)
+
+
 async def _in_time(path: bytes, settings: Settings, work: Callable[[], T]) -> T:
     # A disk that hangs keeps its thread for ever. anyio's threads can be left behind: they are daemons, and one that
     # was given up no longer counts. They also wait ready: to start one takes milliseconds while a scan runs.
