@@ -73,13 +73,7 @@ def create_app(
                 supervisor.start()
             for path in scan_at_start:
                 await _submit_scan(runtime, path)
-            yield {
-                "runtime": runtime,
-                "supervisor": supervisor,
-                "feed": feed,
-                "streams": streams,
-                "changes": changes_feed,
-            }
+            yield State(runtime=runtime, supervisor=supervisor, feed=feed, streams=streams, changes=changes_feed)
         finally:
             changes_feed.end()
             await feed.close()
@@ -96,6 +90,13 @@ def create_app(
         redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
+    _assemble(app, settings)
+    web.mount(app)
+    return app
+
+
+def _assemble(app: FastAPI, settings: Settings) -> None:
+    """Put middleware, problems and routes together."""
     app.add_middleware(HeadLikeGet)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=problems.MAX_BODY_BYTES)
     app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
@@ -105,8 +106,6 @@ def create_app(
         app.include_router(router, prefix=API)
     app.include_router(health.router)
     app.include_router(metrics.router)
-    web.mount(app)
-    return app
 
 
 async def _submit_scan(runtime: Runtime, path: bytes) -> None:

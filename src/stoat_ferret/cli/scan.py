@@ -30,7 +30,7 @@ HELP = help_text(
     "Adds what is new, updates what has changed, marks what is gone, and reads nothing of what "
     "is unchanged. Your files are never changed. The scan is a job: it survives a crash, and a running server does it "
     "if there is one on the same data. Prints what was done and why files failed. Ctrl-C cancels it and keeps what has "
-    "been stored.\n\n"
+    "been stored. "
     "A dry run prints a line a file: + new, ~ changed, > moved, ^ back again, - gone, ? left out, ! failed.",
     examples="stoat scan ~/Videos\nstoat scan ~/Videos/new.mp4\nstoat scan /mnt/archive --dry-run\n"
     "stoat scan /mnt/archive --json --strict",
