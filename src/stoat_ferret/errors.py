@@ -22,12 +22,15 @@
     │   ├── JobAlreadyFinishedError
     │   ├── JobNotFinishedError
     │   ├── JobNotRetryableError
+    │   ├── LibraryExistsError
+    │   ├── LibraryBusyError
     │   └── FencedError
     ├── NotSupportedError
     ├── InvalidQueryError
     │   ├── InvalidCursorError
     │   └── InvalidScheduleError
     ├── ChangesCompactedError
+    ├── PreconditionFailedError
     ├── InvalidIdempotencyKeyError
     ├── IdempotencyKeyReusedError
     ├── TooManyStreamsError
@@ -192,6 +195,18 @@ class JobNotRetryableError(ConflictError):
     code = "JOB_NOT_RETRYABLE"
 
 
+class LibraryExistsError(ConflictError):
+    """The folder is a library already."""
+
+    code = "LIBRARY_EXISTS"
+
+
+class LibraryBusyError(ConflictError):
+    """A scan of the library waits or runs."""
+
+    code = "LIBRARY_BUSY"
+
+
 class FencedError(ConflictError):
     """Another worker has taken this job over; what this one still had to write is refused."""
 
@@ -220,6 +235,12 @@ class ChangesCompactedError(StoatError):
     """The change feed no longer goes back so far; begin again from 0."""
 
     code = "CHANGES_COMPACTED"
+
+
+class PreconditionFailedError(StoatError):
+    """It was changed since it was read; read it again."""
+
+    code = "PRECONDITION_FAILED"
 
 
 class InvalidScheduleError(InvalidQueryError):

@@ -12,6 +12,19 @@ def display(path: bytes) -> str:
     return path.decode("utf-8", "replace")
 
 
+def encoded(text: str) -> bytes:
+    """Give the bytes of a path that is given as text.
+
+    Raises:
+        InvalidPathError: it holds half of a surrogate pair.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        msg = "The path holds half of a surrogate pair. Give its bytes as path_bytes, in base64."
+        raise InvalidPathError(msg) from error
+
+
 def encode_base64(path: bytes) -> str:
     """Give the exact bytes of a path as ASCII text, for JSON."""
     return base64.b64encode(path).decode("ascii")
@@ -39,6 +52,11 @@ def with_ancestors(path: bytes) -> list[bytes]:
     """Give an absolute path and every folder above it, the root first."""
     parts = path.strip(b"/").split(b"/") if path != b"/" else []
     return [b"/", *(b"/" + b"/".join(parts[:end]) for end in range(1, len(parts) + 1))]
+
+
+def is_folder(path: bytes) -> bool:
+    """Tell whether a path is that of a folder, symbolic links followed."""
+    return os.path.isdir(path)  # noqa: PTH112 - bytes, which pathlib does not take
 
 
 def absolute(path: bytes) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from stoat_ferret import __version__
+from stoat_ferret.api.services.libraries import PURGE_JOB_TYPE, make_purge_handler
 from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE, make_maintenance_handler
 from stoat_ferret.api.services.parts import PART_JOB_TYPE, Shunned, make_part_handler
 from stoat_ferret.api.services.previews import PreviewService
@@ -133,6 +134,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         pools, shunned = PoolShelf(partial(probe_pool, settings, tally)), Shunned()
         handlers = {
             **_scan_handlers(settings, repository, queue, roots, pools, shunned, tally),
+            PURGE_JOB_TYPE: make_purge_handler(repository),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }
         if isinstance(queue, InMemoryJobQueue):

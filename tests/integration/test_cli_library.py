@@ -332,3 +332,37 @@ def test_a_dry_run_is_printed_as_a_difference(films: Path, tmp_path: Path) -> No
         f"> {folder}/beach.mkv -> {folder}/shore.mkv",
         f"- {folder}/turned.mp4  (The file is no longer there.)",
     ]
+
+
+def test_a_video_is_edited_and_found_by_what_was_set(run: Any, films: Path) -> None:
+    """By its id or its file; what is empty is taken away."""
+    film = films / "a" / "turned.mp4"
+    status, out, _ = run(
+        "edit", film, "--label", "to cut", "--label", "good", "--rating", "4", "--title", "Turned about"
+    )
+    assert status == 0
+    assert "good, to cut" in out
+    assert rows(run("search", "turned about")[1])[0][1] == str(film)
+    shown = json.loads(run("edit", film, "--unlabel", "good", "--rating", "", "--title", "", "--json")[1])
+    assert (shown["labels"], shown["rating"], shown["title"]) == (["to cut"], None, None)
+    assert run("edit", film)[0] == 2
+    assert run("edit", film, "--rating", "9")[0] == 2
+    assert run("edit", film, "--rating", "good")[0] == 2
+
+
+def test_libraries_come_and_go(run: Any, tmp_path: Path) -> None:
+    """Made, set, purged, forgotten; files are never touched."""
+    folder = tmp_path / "more"
+    place_clip(folder / "x.mp4", seed=9)
+    status, out, _ = run("libraries", "add", folder, "--ignore", "proxies/", "--json")
+    assert (status, json.loads(out)["ignore"]) == (0, ["proxies/"])
+    status, out, _ = run("libraries", "set", folder, "--no-ignore", "--keep-missing-days", "9", "--json")
+    assert (json.loads(out)["ignore"], json.loads(out)["keep_missing_days"]) == ([], 9)
+    status, out, _ = run("libraries", "set", folder, "--keep-missing-days", "0", "--json")
+    assert json.loads(out)["keep_missing_days"] is None
+    assert run("libraries", "set", folder)[0] == 2
+    assert run("libraries", "set", folder, "--ignore", "!")[0] == 2
+    assert run("libraries", "purge", folder)[0] == 0
+    status, out, _ = run("libraries", "remove", folder, "--yes")
+    assert (status, out) == (0, f"Forgotten: {folder} with 0 entries.\n")
+    assert (folder / "x.mp4").exists()

@@ -122,3 +122,86 @@ def test_a_library_that_is_not_there_cannot_be_set(client: TestClient) -> None:
     problem(client.patch("/api/v1/libraries/nothing", json={}), 404, "LIBRARY_NOT_FOUND")
     answer = client.patch("/api/v1/libraries/nothing", content=b"{", headers={"Content-Type": "text/plain"})
     assert "application/json" in problem(answer, 422, "VALIDATION_ERROR")
+
+
+def made(client: TestClient, path: Path, **more: object) -> dict[str, object]:
+    answer = client.post("/api/v1/libraries", json={"path": str(path), **more})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, object] = answer.json()
+    assert answer.headers["Location"] == f"/api/v1/libraries/{found['id']}"
+    return found
+
+
+def test_a_library_is_made_with_what_is_set_for_it(client: TestClient, tmp_path: Path) -> None:
+    """Before anything in it was scanned."""
+    (tmp_path / "v").mkdir()
+    library = made(client, tmp_path / "v", name="Films", ignore=["proxies/"], settle_seconds=2, keep_missing_days=30)
+    assert (library["name"], library["ignore"], library["video_count"]) == ("Films", ["proxies/"], 0)
+    assert (library["settle_seconds"], library["keep_missing_days"]) == (2, 30)
+    problem(client.post("/api/v1/libraries", json={"path": str(tmp_path / "v")}), 409, "LIBRARY_EXISTS")
+    problem(client.post("/api/v1/libraries", json={"path": str(tmp_path / "nothing")}), 400, "INVALID_PATH")
+    problem(client.post("/api/v1/libraries", json={"name": "x"}), 400, "INVALID_PATH")
+    problem(client.post("/api/v1/libraries", json={"path": str(tmp_path), "ignore": ["!"]}), 422, "VALIDATION_ERROR")
+    assert len(client.get("/api/v1/libraries").json()["libraries"]) == 1
+
+
+def test_an_inner_library_takes_over_what_is_in_it(client: TestClient, tmp_path: Path) -> None:
+    """With the numbers of both right, and nothing examined again."""
+    for name in ("a.mp4", "inner/b.mp4", "inner/deep/c.mp4"):
+        place_clip(tmp_path / "v" / name, seed=len(name))
+    scan(client, tmp_path / "v")
+    inner = made(client, tmp_path / "v" / "inner")
+    outer, inner_now = client.get("/api/v1/libraries").json()["libraries"]
+    assert (outer["video_count"], inner_now["video_count"], inner_now["id"]) == (1, 2, inner["id"])
+    result = scan(client, tmp_path / "v")["result"]
+    assert (result["unchanged"], result["missing"], result["new"]) == (3, 0, 0)
+
+
+def test_a_library_is_forgotten_with_its_entries(client: TestClient, tmp_path: Path) -> None:
+    """Each removal is told; the files are there, and are new to the next scan. Not while a scan of it waits."""
+    place_clip(tmp_path / "v" / "a.mp4")
+    place_clip(tmp_path / "other" / "b.mp4", seed=1)
+    scan(client, tmp_path / "v")
+    scan(client, tmp_path / "other")
+    library, other = sorted(client.get("/api/v1/libraries").json()["libraries"], key=lambda each: each["name"] != "v")
+    assert client.delete(f"/api/v1/libraries/{library['id']}").status_code == 204
+    assert client.get("/api/v1/libraries").json()["libraries"] == [other]
+    assert client.get("/api/v1/videos").json()["total"] == 1
+    assert client.get("/api/v1/changes").json()["changes"][-1]["kind"] == "removed"
+    assert scan(client, tmp_path / "v")["result"]["new"] == 1
+    problem(client.delete(f"/api/v1/libraries/{library['id']}"), 404, "LIBRARY_NOT_FOUND")
+
+
+def test_one_that_is_to_be_scanned_is_not_forgotten(waiting: TestClient, tmp_path: Path) -> None:
+    """The answer names the job."""
+    (tmp_path / "v").mkdir()
+    library = made(waiting, tmp_path / "v")
+    job_id = waiting.post("/api/v1/videos/scan", json={"path": str(tmp_path / "v")}).json()["job_id"]
+    assert job_id in problem(waiting.delete(f"/api/v1/libraries/{library['id']}"), 409, "LIBRARY_BUSY")
+
+
+def test_what_is_missing_is_purged(client: TestClient, tmp_path: Path) -> None:
+    """When asked to, and only what is missing for so long; never of a library that is offline."""
+    for name in ("a", "b"):
+        place_clip(tmp_path / "v" / f"{name}.mp4", seed=ord(name))
+    scan(client, tmp_path / "v")
+    [library] = client.get("/api/v1/libraries").json()["libraries"]
+    (tmp_path / "v" / "a.mp4").unlink()
+    scan(client, tmp_path / "v")
+    purge = f"/api/v1/libraries/{library['id']}/purge"
+
+    def purged(**body: float) -> int:
+        job_id = client.post(purge, json=body).json()["job_id"]
+        count: int = client.get(f"/api/v1/jobs/{job_id}/wait").json()["result"]["purged"]
+        return count
+
+    assert purged(older_than_days=1) == 0
+    (tmp_path / "v").rename(tmp_path / "away")
+    scan(client, tmp_path / "v")
+    assert purged() == 0
+    (tmp_path / "away").rename(tmp_path / "v")
+    scan(client, tmp_path / "v")
+    assert purged() == 1
+    assert [video["filename"] for video in client.get("/api/v1/videos").json()["videos"]] == ["b.mp4"]
+    problem(client.post(purge, json={"older_than_days": -1}), 422, "VALIDATION_ERROR")
+    problem(client.post("/api/v1/libraries/nothing/purge"), 404, "LIBRARY_NOT_FOUND")

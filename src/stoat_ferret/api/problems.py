@@ -21,6 +21,7 @@ STATUSES: tuple[tuple[type[errors.StoatError], int], ...] = (
     (errors.PathError, 400),
     (errors.InvalidQueryError, 400),
     (errors.ChangesCompactedError, 410),
+    (errors.PreconditionFailedError, 412),
     (errors.NotSupportedError, 400),
     (errors.NotFoundError, 404),
     (errors.ConflictError, 409),

@@ -13,6 +13,7 @@ from stoat_ferret.cli import (
     changes,
     db,
     doctor,
+    edit,
     explain,
     jobs,
     libraries,
@@ -69,6 +70,7 @@ serve.register(app)
 scan.register(app)
 search.register(app)
 show.register(app)
+edit.register(app)
 explain.register(app)
 changes.register(app)
 jobs.register(app)

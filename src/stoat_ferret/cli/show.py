@@ -12,7 +12,7 @@ from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
-from stoat_ferret.cli.text import absolute_path, clean_path, duration, moment, size
+from stoat_ferret.cli.text import absolute_path, clean, clean_path, duration, moment, size
 from stoat_ferret.errors import VideoNotFoundError
 
 if TYPE_CHECKING:
@@ -42,18 +42,25 @@ def show(
 ) -> ExitStatus:
     """Show a video."""
     from stoat_ferret.api.schemas.video import VideoDetailResponse
+    from stoat_ferret.library.history import former_places_of
 
     with opened(quiet_settings(data_dir, database_url)) as runtime:
-        detail = _find(runtime.repository, what)
-    shown = VideoDetailResponse.of_detail(detail)
+        detail = find_video(runtime.repository, what)
+        places = former_places_of(runtime.catalogue, detail.video.id)
+    shown = VideoDetailResponse.of_detail(detail, places)
     if as_json:
         output.write_json(shown)
     else:
-        _print(detail, shown)
+        print_detail(detail, shown)
     return ExitStatus.OK
 
 
-def _find(repository: "LibraryRepository", what: str) -> "VideoDetail":
+def find_video(repository: "LibraryRepository", what: str) -> "VideoDetail":
+    """Give the video of an id or a path.
+
+    Raises:
+        VideoNotFoundError: there is none.
+    """
     try:
         return repository.video_detail(str(UUID(what)))
     except ValueError:
@@ -78,7 +85,8 @@ def _known(repository: "LibraryRepository", path: bytes) -> "KnownFile | None":
     return None if folder is None else repository.files_in(folder.pk).get(path)
 
 
-def _print(detail: "VideoDetail", shown: "VideoDetailResponse") -> None:
+def print_detail(detail: "VideoDetail", shown: "VideoDetailResponse") -> None:
+    """Print everything that is known of a video."""
     output.write_facts(_facts(detail, shown))
     if shown.streams:
         output.write()
@@ -105,7 +113,10 @@ def _facts(detail: "VideoDetail", shown: "VideoDetailResponse") -> list[tuple[st
     return [
         ("Id", video.id),
         ("Path", clean_path(video.path_bytes)),
-        ("Title", video.title),
+        ("Title", shown.title),
+        ("Labels", ", ".join(map(clean, video.labels)) or None),
+        ("Rating", None if video.rating is None else f"{video.rating} of 5"),
+        ("Notes", video.notes and clean(video.notes)),
         ("State", video.state),
         ("Problem", video.probe_error),
         ("Size", f"{size(video.size)} ({video.size:,} bytes)"),
@@ -119,6 +130,7 @@ def _facts(detail: "VideoDetail", shown: "VideoDetailResponse") -> list[tuple[st
         ("Modified", moment(shown.modified_at)),
         ("Added", moment(shown.added_at)),
         ("Missing since", moment(shown.missing_since)),
+        *(("Was at", f"{clean(place.path)} until {moment(place.until)}") for place in shown.places),
         ("Fingerprint", video.fingerprint),
     ]
 

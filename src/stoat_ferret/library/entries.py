@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from stoat_ferret import paths
 from stoat_ferret.db.tables import libraries, rejects, video_details, videos
 from stoat_ferret.db.upsert import insert
-from stoat_ferret.library import changes, grams
+from stoat_ferret.library import changes, grams, own
 from stoat_ferret.library.models import FileKey, KnownFile, Outcome
 from stoat_ferret.library.repository import steps
 from stoat_ferret.library.results import FileResult
@@ -165,19 +165,21 @@ def _count(connection: Connection, new: Sequence[dict[str, Any]]) -> None:
 def _store_details(connection: Connection, results: Sequence[tuple[int, FileResult]], old: set[bytes]) -> None:
     rows: list[dict[str, Any]] = []
     added: list[tuple[int, str]] = []
-    changed: list[tuple[int, str]] = []
+    changed: list[int] = []
     for pk, result in results:
         info = result.info
         assert info is not None  # noqa: S101  # the caller chose results with one
         streams, chapters = [_plain(stream) for stream in info.streams], [_plain(chapter) for chapter in info.chapters]
         rows.append({"video_pk": pk, "streams": streams, "chapters": chapters, "tags": info.tags})
-        folded = searchable_text(result.path, _title(info), info.tags)
-        (changed if result.path in old else added).append((pk, folded))
+        if result.path in old:
+            changed.append(pk)
+        else:
+            added.append((pk, searchable_text(result.path, _title(info), info.tags)))
     statement = insert(connection, video_details)
     excluded = {name: statement.excluded[name] for name in ("streams", "chapters", "tags")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_pk"], set_=excluded), rows)
     grams.add(connection, added)
-    grams.replace(connection, changed)
+    own.describe(connection, changed)
 
 
 def _plain(part: StreamInfo | ChapterInfo) -> dict[str, Any]:

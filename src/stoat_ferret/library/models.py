@@ -133,6 +133,12 @@ class Video:
     content_id: str | None
     probe_level: str
     probe_error: str | None
+    own_title: str | None = None
+    """What a person calls it."""
+    notes: str | None = None
+    rating: int | None = None
+    """0 to 5."""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from stoat_ferret import paths
-from stoat_ferret.db.tables import folders, former_places, gone, libraries, rejects, video_details, videos
+from stoat_ferret.db.tables import folders, former_places, gone, libraries, rejects, videos
 from stoat_ferret.db.upsert import insert
-from stoat_ferret.library import changes, grams
+from stoat_ferret.library import changes, own
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.library.repository import steps
-from stoat_ferret.library.text import searchable_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def move(connection: Connection, wanted: Sequence[Move], entries: list[changes.E
     connection.execute(update(videos).where(videos.c.pk == bindparam("video_pk")), rows)
     _remember_places(connection, moves, now)
     _settle_accounts(connection, moves, origins)
-    _describe(connection, moves)
+    own.describe(connection, [each.video_pk for each in moves])  # they are found by their new paths
     return {each.path: origins[each.video_pk].id for each in moves}
 
 
@@ -129,13 +128,3 @@ def _settle_accounts(connection: Connection, moves: Sequence[Move], origins: dic
         change = sum((new == library_id) - (old == library_id) for old, new in crossing)
         count = libraries.c.video_count + change
         connection.execute(update(libraries).where(libraries.c.id == library_id).values(video_count=count))
-
-
-def _describe(connection: Connection, moves: Sequence[Move]) -> None:
-    """Let the videos be found by their new paths."""
-    texts = []
-    for step in steps([each.video_pk for each in moves]):
-        query = select(videos.c.pk, videos.c.path_bytes, videos.c.title, video_details.c.tags)
-        query = query.join(video_details, video_details.c.video_pk == videos.c.pk).where(videos.c.pk.in_(step))
-        texts += [(row.pk, searchable_text(row.path_bytes, row.title, row.tags)) for row in connection.execute(query)]
-    grams.replace(connection, texts)

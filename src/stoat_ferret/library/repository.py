@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from uuid_utils.compat import uuid7
 
 from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
-from stoat_ferret.db.tables import folders, gone, ledger, libraries, rejects, video_details, videos
+from stoat_ferret.db.tables import folders, gone, labels, ledger, libraries, rejects, video_details, videos
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.models import (
@@ -41,7 +41,8 @@ from stoat_ferret.library.models import (
 
 T = TypeVar("T")
 
-VIDEO_COLUMNS = [videos.c[name] for name in Video.__dataclass_fields__]
+VIDEO_FIELDS = tuple(name for name in Video.__dataclass_fields__ if name != "labels")
+VIDEO_COLUMNS = [videos.c[name] for name in VIDEO_FIELDS]
 KNOWN_COLUMNS = [
     videos.c[name]
     for name in "path_bytes size mtime_ns inode device birth_ns pk id state probe_error probe_error_code".split()
@@ -58,7 +59,7 @@ def now_us() -> int:
 
 def video_from_row(row: RowMapping) -> Video:
     """Build a Video from a row that has (at least) VIDEO_COLUMNS."""
-    return Video(**{name: row[name] for name in Video.__dataclass_fields__})
+    return Video(**{name: row[name] for name in VIDEO_FIELDS})
 
 
 def below(column: ColumnElement[bytes], folder: bytes) -> ColumnElement[bool]:
@@ -139,6 +140,14 @@ class LibraryRepository:
         return next(iter(by_depth), None)
 
     @staticmethod
+    def covering_in(connection: Connection, path: bytes) -> Library | None:
+        """Give the innermost library that a folder lies in and is not itself, as a transaction sees it."""
+        above = paths.with_ancestors(path)[:-1]
+        rows = connection.execute(select(libraries).where(libraries.c.path_bytes.in_(above))).mappings()
+        found = [_library_from_row(row) for row in rows]
+        return max(found, key=lambda library: len(library.path_bytes), default=None)
+
+    @staticmethod
     def add_library(
         connection: Connection, path: bytes, max_loss_fraction: float, settle_seconds: float = SETTLE_SECONDS
     ) -> Library:
@@ -187,8 +196,15 @@ class LibraryRepository:
         """
         with self.database.read() as connection:
             row = _video_row(connection, video_id)
+            query = select(labels.c.label).where(labels.c.video_pk == row["pk"]).order_by(labels.c.label)
+            named = tuple(connection.execute(query).scalars())
             found = connection.execute(select(video_details).where(video_details.c.video_pk == row["pk"])).one()
-        return VideoDetail(video=video_from_row(row), streams=found.streams, chapters=found.chapters, tags=found.tags)
+        return VideoDetail(
+            video=replace(video_from_row(row), labels=named),
+            streams=found.streams,
+            chapters=found.chapters,
+            tags=found.tags,
+        )
 
     def delete_video(self, video_id: str) -> None:
         """Forget one entry; the file is not touched, and the next scan finds it as a new one.
@@ -198,15 +214,7 @@ class LibraryRepository:
         """
         with self.database.write() as connection:
             row = _video_row(connection, video_id)
-            grams.remove(connection, [row["pk"]])
-            # Its key may be given to a new video, which a scan that is under way must not take as gone.
-            connection.execute(delete(gone).where(gone.c.video_pk == row["pk"]))
-            connection.execute(delete(videos).where(videos.c.pk == row["pk"]))
-            # Without the digest, the next scan compares the folder file by file and sees that one is not known.
-            connection.execute(update(folders).where(folders.c.pk == row["folder_pk"]).values(digest=None))
-            count = libraries.c.video_count - 1
-            connection.execute(update(libraries).where(libraries.c.id == row["library_id"]).values(video_count=count))
-            changes.append(connection, [("removed", video_id, row["path_bytes"], row["state"])], now_us())
+            forget(connection, [row])
 
     # What a scan asks
 
@@ -278,6 +286,22 @@ class LibraryRepository:
         """Give the files directly in one folder that were found not to be usable videos, broken ones included."""
         files = self.files_in(folder_pk).values()
         return [known for known in files if known.reject_outcome is not None and known.state != "missing"]
+
+
+def forget(connection: Connection, rows: Sequence[RowMapping]) -> None:
+    """Forget videos, given with their pk, id, path_bytes, state, folder_pk and library_id; at most ROWS_A_STEP."""
+    pks = [row["pk"] for row in rows]
+    grams.remove(connection, pks)
+    # A key may be given to a new video, which a scan that is under way must not take as gone.
+    connection.execute(delete(gone).where(gone.c.video_pk.in_(pks)))
+    connection.execute(delete(videos).where(videos.c.pk.in_(pks)))
+    # Without the digest, the next scan compares the folder file by file and sees that one is not known.
+    places = {row["folder_pk"] for row in rows}
+    connection.execute(update(folders).where(folders.c.pk.in_(places)).values(digest=None))
+    for library_id in {row["library_id"] for row in rows}:
+        count = libraries.c.video_count - sum(row["library_id"] == library_id for row in rows)
+        connection.execute(update(libraries).where(libraries.c.id == library_id).values(video_count=count))
+    changes.append(connection, [("removed", row["id"], row["path_bytes"], row["state"]) for row in rows], now_us())
 
 
 def new_library(path: bytes, max_loss_fraction: float, settle_seconds: float = SETTLE_SECONDS) -> Library:

@@ -10,10 +10,10 @@ from stoat_ferret.db.columns import StorableText
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import libraries, video_texts, videos
 from stoat_ferret.errors import InvalidCursorError, InvalidQueryError
-from stoat_ferret.library import grams
-from stoat_ferret.library.models import Page
+from stoat_ferret.library import grams, own
+from stoat_ferret.library.models import Page, VideoState
 from stoat_ferret.library.repository import VIDEO_COLUMNS, video_from_row
-from stoat_ferret.library.text import query_grams, split_query
+from stoat_ferret.library.text import query_grams, split_query, split_states
 
 SortField = Literal["name", "added", "modified", "duration", "size"]
 SORT_FIELDS: tuple[str, ...] = get_args(SortField)
@@ -39,11 +39,14 @@ def find(
     database: Database,
     *,
     query: str | None = None,
+    state: VideoState | None = None,
     sort: str = DEFAULT_SORT,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """Give one page of the videos whose name, path, title or tags hold every word and quoted phrase of `query`.
+    """Give one page of the videos whose name, path, titles, labels or tags hold every word and phrase of `query`.
+
+    With `state`, only those that are in it. A word `is:missing` (or another state) of the query means the same.
 
     Order: (value is null), value, id; with `-` before the sort field all three are turned round except that nulls
     stay last.
@@ -54,20 +57,24 @@ def find(
     """
     column, descending = _order(sort)
     condition = None if query is None else _matches(query, postgres=database.is_postgres)
+    if state is not None:
+        in_state = videos.c.state == state
+        condition = in_state if condition is None else and_(condition, in_state)
+    about = [query, sort] if state is None else [query, sort, state]
     page = select(*VIDEO_COLUMNS)
     if condition is not None:
         page = page.where(condition)
     if cursor is not None:
-        page = page.where(_after(column, descending, cursors.decode(cursor, [query, sort])))
+        page = page.where(_after(column, descending, cursors.decode(cursor, about)))
     page = _ordered(page, column, descending).limit(limit + 1)
     with database.read() as connection:
         rows = connection.execute(page).mappings().all()
         total, bounded = _count(connection, condition)
-    found = tuple(video_from_row(row) for row in rows[:limit])
+        found = own.with_labels(connection, [video_from_row(row) for row in rows[:limit]])
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
-        following = cursors.encode([query, sort], [last[column.name], last["id"]])
+        following = cursors.encode(about, [last[column.name], last["id"]])
     return Page(videos=found, next_cursor=following, total=total, total_is_lower_bound=bounded)
 
 
@@ -118,7 +125,10 @@ def _encodable(text: str) -> bool:
 
 
 def _matches(query: str, *, postgres: bool) -> ColumnElement[bool]:
-    terms = split_query(query)
+    words, states = split_states(query)
+    terms = split_query(words)
+    if states and not terms:
+        return videos.c.state.in_(states)
     if not terms:
         raise InvalidQueryError(f"The query {query[:60]!r} has nothing to search for. Give at least one letter.")
     if len(terms) > MAX_TERMS:
@@ -130,7 +140,7 @@ def _matches(query: str, *, postgres: bool) -> ColumnElement[bool]:
     confirmed = select(video_texts.c.video_pk).where(
         video_texts.c.video_pk.in_(candidates), *(place(video_texts.c.folded, term) > 0 for term in terms)
     )
-    return videos.c.pk.in_(confirmed)
+    return and_(videos.c.pk.in_(confirmed), *([videos.c.state.in_(states)] if states else []))
 
 
 def _count(connection: Connection, condition: ColumnElement[bool] | None) -> tuple[int, bool]:

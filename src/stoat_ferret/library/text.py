@@ -29,10 +29,13 @@ def fold(text: str) -> str:
         text = folded
 
 
-def searchable_text(path: bytes, title: str | None, tags: dict[str, str]) -> str:
-    """Give the folded text that a video is found by: a line for its path, its title and each of its tags."""
+def searchable_text(path: bytes, title: str | None, tags: dict[str, str], *, own: Iterable[str | None] = ()) -> str:
+    """Give the folded text that a video is found by: a line for its path, its title and each of its tags.
+
+    And for each text of its `own`: the title and the labels that a person gave it.
+    """
     words = "\n".join(tags.values())[:MAX_TAG_CHARACTERS]
-    return fold("\n".join(part for part in (display(path), title, words) if part))
+    return fold("\n".join(part for part in (display(path), title, *own, words) if part))
 
 
 def grams(folded: str) -> set[str]:
@@ -58,3 +61,23 @@ def split_query(query: str) -> list[str]:
         # A line break separates fields in the indexed text, so a phrase cannot hold one.
         terms += [term for piece in pieces for term in fold(piece).split("\n") if term.strip()]
     return list(dict.fromkeys(terms))
+
+
+STATES = ("available", "missing", "broken")
+
+
+def split_states(query: str) -> tuple[str, list[str]]:
+    """Take words such as `is:missing` out of a query, unless they are quoted; gives the rest, and the states named."""
+    states: list[str] = []
+    kept: list[str] = []
+    for number, part in enumerate(query.split('"')):
+        if number % 2 == 0:
+            words = part.split(" ")
+            states += [word[3:].lower() for word in words if _is_state(word)]
+            part = " ".join(word for word in words if not _is_state(word))  # noqa: PLW2901 - what is left of it
+        kept.append(part)
+    return '"'.join(kept), states
+
+
+def _is_state(word: str) -> bool:
+    return word[:3].lower() == "is:" and word[3:].lower() in STATES

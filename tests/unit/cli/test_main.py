@@ -16,7 +16,8 @@ from tests.unit.cli.test_output import Hole
 COMMANDS = [
     *("serve", "scan", "search", "show", "schedules", "workers", "maintenance", "doctor", "worker", "db copy"),
     *("jobs list", "jobs show", "jobs files", "jobs watch", "jobs cancel", "jobs retry", "jobs delete"),
-    *("libraries list", "libraries set", "explain", "changes", "quarantine list", "quarantine retry"),
+    *("libraries list", "libraries add", "libraries set", "libraries remove", "libraries purge"),
+    *("explain", "changes", "edit", "quarantine list", "quarantine retry"),
 ]
 PAINTED = "\x1b["
 

@@ -1,8 +1,13 @@
-"""Any sequence of changes on disk and of scans, against a model that is a dictionary."""
+"""Any sequence of changes on disk and of scans, against what a person would expect, kept in two dictionaries.
+
+On disk there are files, each with an identity of its own that goes with it wherever it is moved, and that edits leave
+alone. The catalogue has entries, and each belongs to a file. What a scan is to make of the two is said in `expected`.
+"""
 
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -14,8 +19,25 @@ from tests.factories import Stage, make_catalogue, make_settings, put
 
 FOLDERS = (b"", b"/a", b"/a/b", b"/a/b/c", b"/d", b"/.hidden")
 NAMES = (b"1.mp4", b"2.mp4", "é\n.mkv".encode())
-PLACES = tuple((folder, name) for folder in FOLDERS for name in NAMES)
-CONTENTS = ("video", "video, another one", "broken", "sound", "passing")
+PLACES = tuple(folder + b"/" + name for folder in FOLDERS for name in NAMES)
+CONTENTS = ("video", "video", "broken", "sound")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file: which one it is, and what is in it."""
+
+    identity: int
+    content: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry: the file that it belongs to, where that was, and how it stands."""
+
+    identity: int
+    path: bytes
+    state: str
 
 
 def parent(path: bytes) -> bytes:
@@ -23,14 +45,17 @@ def parent(path: bytes) -> bytes:
 
 
 class Library(RuleBasedStateMachine):
-    """One library; `known` is what the catalogue should hold: path to id and state."""
+    """One library; `files` is what is on disk, `entries` what the catalogue should hold, by id."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="stoat-model-"))
         self.root = bytes(self.folder / "root")
         self.stage = Stage(make_catalogue(self.folder / "library.db"), make_settings(self.folder / "data"))
-        self.known: dict[bytes, tuple[str, str]] = {}
+        self.files: dict[bytes, File] = {}
+        self.away: dict[bytes, dict[bytes, File]] = {}
+        self.entries: dict[str, Entry] = {}
+        self.next_identity = 0
 
     def teardown(self) -> None:
         self.stage.catalogue.close()
@@ -41,37 +66,91 @@ class Library(RuleBasedStateMachine):
         os.mkdir(self.root)
         self.stage.scan(self.root)
 
-    @rule(place=st.sampled_from(PLACES), content=st.sampled_from(CONTENTS))
-    def write(self, place: tuple[bytes, bytes], content: str) -> None:
-        put(self.root + place[0] + b"/" + place[1], content)
+    # On disk
+
+    def new_file(self, content: str) -> File:
+        self.next_identity += 1
+        return File(self.next_identity, content)
+
+    @rule(place=st.sampled_from(PLACES), content=st.sampled_from(CONTENTS), in_place=st.booleans())
+    def write(self, place: bytes, content: str, in_place: bool) -> None:
+        """Write a file, or write over one, which stays the same file only where that is done in place."""
+        path = self.root + place
+        text = f"{content}, {self.next_identity}"
+        if in_place and path in self.files:
+            put(path, text)
+            self.files[path] = replace(self.files[path], content=content)
+            return
+        os.makedirs(parent(path), exist_ok=True)
+        put(path + b".new", text)
+        os.replace(path + b".new", path)
+        self.files[path] = self.new_file(content)
 
     @rule(place=st.sampled_from(PLACES))
-    def remove(self, place: tuple[bytes, bytes]) -> None:
-        Path(os.fsdecode(self.root + place[0] + b"/" + place[1])).unlink(missing_ok=True)
+    def remove(self, place: bytes) -> None:
+        if self.files.pop(self.root + place, None):
+            os.unlink(self.root + place)
 
     @rule(old=st.sampled_from(PLACES), new=st.sampled_from(PLACES))
-    def rename(self, old: tuple[bytes, bytes], new: tuple[bytes, bytes]) -> None:
-        source, target = (self.root + place[0] + b"/" + place[1] for place in (old, new))
-        if os.path.exists(source) and os.path.isdir(parent(target)):
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Also over another file, which is gone then."""
+        source, target = self.root + old, self.root + new
+        if source in self.files and source != target and os.path.isdir(parent(target)):
             os.rename(source, target)
+            self.files[target] = self.files.pop(source)
+
+    @rule(one=st.sampled_from(PLACES), two=st.sampled_from(PLACES))
+    def swap(self, one: bytes, two: bytes) -> None:
+        a, b = self.root + one, self.root + two
+        if a != b and a in self.files and b in self.files:
+            os.rename(a, self.folder / "aside")
+            os.rename(b, a)
+            os.rename(self.folder / "aside", b)
+            self.files[a], self.files[b] = self.files[b], self.files[a]
+
+    @rule(old=st.sampled_from(PLACES), new=st.sampled_from(PLACES))
+    def copy(self, old: bytes, new: bytes) -> None:
+        """With its time, as file managers do; another content is written before, so that no two are alike for ever."""
+        source, target = self.root + old, self.root + new
+        if source in self.files and target not in self.files and os.path.isdir(parent(target)):
+            shutil.copy2(os.fsdecode(source), os.fsdecode(target))
+            os.utime(target, ns=(0, os.stat(target).st_mtime_ns + 1))
+            self.files[target] = self.new_file(self.files[source].content)
 
     @rule(folder=st.sampled_from(FOLDERS[1:]))
     def remove_folder(self, folder: bytes) -> None:
         shutil.rmtree(self.root + folder, ignore_errors=True)
+        self.files = {path: file for path, file in self.files.items() if not path.startswith(self.root + folder + b"/")}
+
+    @rule(old=st.sampled_from(FOLDERS[1:]), new=st.sampled_from(FOLDERS[1:]))
+    def rename_folder(self, old: bytes, new: bytes) -> None:
+        source, target = self.root + old, self.root + new
+        inside = target.startswith(source + b"/")
+        if os.path.isdir(source) and not os.path.exists(target) and os.path.isdir(parent(target)) and not inside:
+            os.rename(source, target)
+            for path in [path for path in self.files if path.startswith(source + b"/")]:
+                self.files[target + path[len(source) :]] = self.files.pop(path)
 
     @rule(folder=st.sampled_from(FOLDERS[1:]))
     def take_folder_away_or_bring_it_back(self, folder: bytes) -> None:
         here, away = self.root + folder, bytes(self.folder / "away") + folder.replace(b"/", b"_")
-        if os.path.isdir(here) and not os.path.exists(away):
+        if os.path.isdir(here) and folder not in self.away:
             os.rename(here, away)
-        elif os.path.isdir(away) and not os.path.exists(here) and os.path.isdir(parent(here)):
+            taken = {path: file for path, file in self.files.items() if path.startswith(here + b"/")}
+            self.away[folder] = taken
+            self.files = {path: file for path, file in self.files.items() if path not in taken}
+        elif folder in self.away and not os.path.exists(here) and os.path.isdir(parent(here)):
             os.rename(away, here)
+            self.files |= self.away.pop(folder)
 
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:
-        if self.known:
-            path = data.draw(st.sampled_from(sorted(self.known)))
-            self.stage.repository.delete_video(self.known.pop(path)[0])
+        if self.entries:
+            video_id = data.draw(st.sampled_from(sorted(self.entries)))
+            self.stage.repository.delete_video(video_id)
+            del self.entries[video_id]
+
+    # Scans
 
     @rule(
         start=st.sampled_from(FOLDERS[:-1]),
@@ -94,53 +173,71 @@ class Library(RuleBasedStateMachine):
             return
         assert job.status is JobStatus.COMPLETE, job.error
         assert job.result is not None
-        after, counts = self.expected(start, recursive)
-        assert {name: job.result[name] for name in counts} == counts
         self.stage.check(job)
-        if not dry_run:
-            self.known = {path: (self.ids().get(path, ""), state) for path, state in after.items()}
+        after, new = self.expected(start, recursive)
+        if dry_run:
+            return
+        ids = {path: video_id for path, (video_id, _) in self.stage.tree().items()}
+        assert len(set(new) & ids.keys()) == len(new)
+        assert not {ids[path] for path in new} & self.entries.keys()
+        self.entries = after | {ids[path]: entry for path, entry in new.items()}
 
-    def ids(self) -> dict[bytes, str]:
-        return {path: video_id for path, (video_id, _) in self.stage.tree().items()}
+    def expected(self, start: bytes, recursive: bool) -> tuple[dict[str, Entry], dict[bytes, Entry]]:
+        """Give what is to become of the entries there are, and the new ones by path."""
+        top = self.root + start
+
+        def is_scanned(path: bytes) -> bool:
+            return parent(path) == top or (recursive and path.startswith(top + b"/"))
+
+        met = {path: file for path, file in self.files.items() if is_scanned(path) and b"/.hidden/" not in path}
+        after = dict(self.entries)
+        unclaimed = dict(met)
+        # An entry goes with its file: first where that is where it was, then wherever it is now.
+        for video_id, entry in sorted(self.entries.items(), key=lambda pair: pair[1].state == "missing"):
+            places = [path for path, file in unclaimed.items() if file.identity == entry.identity]
+            if places:
+                after[video_id] = self.met(places[0], unclaimed.pop(places[0]))
+        # A file that took the place of one that is nowhere to be met takes over its entry.
+        identities = {file.identity for file in met.values()}
+        for video_id, entry in self.newest_first():
+            if entry.path in unclaimed and after[video_id] == entry and entry.identity not in identities:
+                after[video_id] = self.met(entry.path, unclaimed.pop(entry.path))
+        # What was there and is not met any more is missing; what is somewhere else than the scan looked stays.
+        for video_id, entry in self.entries.items():
+            left = after[video_id] == entry and is_scanned(entry.path) and not self.is_met(entry, met)
+            if left and entry.state != "missing":
+                after[video_id] = replace(entry, state="missing")
+        new = {
+            path: Entry(file.identity, path, "available") for path, file in unclaimed.items() if file.content == "video"
+        }
+        return after, new
+
+    def newest_first(self) -> list[tuple[str, Entry]]:
+        """Entries by when they were last there: those that are, then the latest of the missing ones."""
+        order = {video.id: (video.state == "missing", -(video.missing_since or 0)) for video in self.stage.videos()}
+        return sorted(self.entries.items(), key=lambda pair: order.get(pair[0], (True, 0)))
+
+    @staticmethod
+    def is_met(entry: Entry, met: dict[bytes, File]) -> bool:
+        """Tell whether an entry's file is where it was, as it was."""
+        file = met.get(entry.path)
+        return file is not None and file.identity == entry.identity
+
+    @staticmethod
+    def met(path: bytes, file: File) -> Entry:
+        return Entry(file.identity, path, "available" if file.content == "video" else "broken")
 
     def anything_in_root(self) -> bool:
         names = set(os.listdir(self.root)) - {b".hidden"}
         return any(name in NAMES or os.path.isdir(self.root + b"/" + name) for name in names)
 
     def anything_known(self) -> bool:
-        return any(state != "missing" for _, state in self.known.values())
-
-    def on_disk(self) -> dict[bytes, str]:
-        found = {}
-        for folder, name in PLACES:
-            path = self.root + folder + b"/" + name
-            if folder != b"/.hidden" and os.path.isfile(path):
-                found[path] = Path(os.fsdecode(path)).read_text().partition(",")[0]
-        return found
-
-    def expected(self, start: bytes, recursive: bool) -> tuple[dict[bytes, str], dict[str, int]]:
-        """What the catalogue should hold after a scan, and what the scan should count."""
-        disk = self.on_disk()
-        after = {path: state for path, (_, state) in self.known.items()}
-        counts = dict.fromkeys(("new", "missing"), 0)
-        top = self.root + start
-        for path in {*disk, *after}:
-            if parent(path) != top and not (recursive and path.startswith(top + b"/")):
-                continue
-            before = after.get(path)
-            if path not in disk:
-                counts["missing"] += before != "missing"
-                after[path] = "missing"
-            elif disk[path] == "video":
-                counts["new"] += before is None
-                after[path] = "available"
-            elif disk[path] != "passing" and before is not None:
-                after[path] = "broken"
-        return after, counts
+        return any(entry.state != "missing" for entry in self.entries.values())
 
     @invariant()
     def the_catalogue_is_as_expected(self) -> None:
-        assert self.stage.tree() == self.known
+        found = {video.id: (video.path_bytes, video.state) for video in self.stage.videos()}
+        assert found == {video_id: (entry.path, entry.state) for video_id, entry in self.entries.items()}
         self.stage.check_catalogue()
 
 

@@ -28,24 +28,36 @@ from stoat_ferret.api.schemas.explain import (
 )
 from stoat_ferret.api.schemas.job import JobSubmitResponse
 from stoat_ferret.api.schemas.scan import FileScanRequest, ScanRequest
-from stoat_ferret.api.schemas.video import VideoDetailResponse, VideoListResponse, VideoResponse, VideoSearchResponse
+from stoat_ferret.api.schemas.video import (
+    VideoDetailResponse,
+    VideoListResponse,
+    VideoPatch,
+    VideoResponse,
+    VideoSearchResponse,
+)
 from stoat_ferret.api.services.explain import explain
 from stoat_ferret.api.services.previews import ImageFormat, PreviewService
 from stoat_ferret.api.services.quarantine import retry
 from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
-from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError
+from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError, PreconditionFailedError
 from stoat_ferret.jobs.model import OnceKey, Submission
-from stoat_ferret.library.history import set_aside
-from stoat_ferret.library.models import Page
+from stoat_ferret.library.history import former_places_of, set_aside
+from stoat_ferret.library.models import Page, VideoState
+from stoat_ferret.library.own import set_own
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
 from stoat_ferret.scan.rules import Rules
 
 router = APIRouter(prefix="/videos", tags=["videos"], dependencies=[Depends(refuse_unknown_parameters)])
 
-QUERY_HELP = "Words and quoted phrases that the name, path, title or tags hold; case and accents do not matter."
+QUERY_HELP = (
+    "Words and quoted phrases that the name, path, title, labels or tags hold; case and accents do not matter. "
+    "`is:missing`, `is:available` and `is:broken` find what stands so."
+)
+CHANGED = "The video was changed since it was read. Read it again, and decide anew."
 VideoIdPath = Annotated[str, Path(description="The video's id, as lists and searches give it.")]
+StateParam = Annotated[VideoState | None, Query(description="Only videos that stand so.")]
 SortParam = Annotated[
     str,
     Query(
@@ -84,11 +96,12 @@ def list_videos(
     library: LibraryDep,
     q: Annotated[str | None, Query(description=QUERY_HELP)] = None,
     sort: SortParam = DEFAULT_SORT,
+    state: StateParam = None,
     cursor: CursorParam = None,
     limit: LimitParam = 50,
 ) -> VideoListResponse:
-    """Give one page of videos; missing and broken ones are among them, see `state`."""
-    return VideoListResponse(**_page(request, response, library, q or None, sort, cursor, limit))
+    """Give one page of videos; missing and broken ones are among them, unless `state` says which."""
+    return VideoListResponse(**_page(request, response, library, q or None, state, sort, cursor, limit))
 
 
 @router.get("/search", summary="Search videos", responses=reading(400, 422))
@@ -97,12 +110,13 @@ def search_videos(
     response: Response,
     library: LibraryDep,
     q: Annotated[str, Query(min_length=1, description=QUERY_HELP, examples=["beach 2024"])],
+    state: StateParam = None,
     sort: SortParam = DEFAULT_SORT,
     cursor: CursorParam = None,
     limit: LimitParam = 50,
 ) -> VideoSearchResponse:
     """Give one page of the videos that hold every word and quoted phrase of the query, from one letter on."""
-    return VideoSearchResponse(query=q, **_page(request, response, library, q, sort, cursor, limit))
+    return VideoSearchResponse(query=q, **_page(request, response, library, q, state, sort, cursor, limit))
 
 
 @router.get("/explain", summary="Why a path is known or not", responses=reading(400, 422))
@@ -180,7 +194,38 @@ def get_video(request: Request, response: Response, video_id: VideoIdPath, libra
     """Give everything that is known of a video."""
     detail = library.video_detail(video_id)
     etag = f"{detail.video.id}-{detail.video.updated_at}"
-    return not_modified(request, response, etag) or VideoDetailResponse.of_detail(detail)
+    if (unchanged := not_modified(request, response, etag)) is not None:
+        return unchanged
+    return VideoDetailResponse.of_detail(detail, former_places_of(library.database, video_id))
+
+
+@router.patch(
+    "/{video_id}",
+    summary="Set title, notes, rating and labels",
+    responses=writing(404, 412, 422),
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/VideoPatch"}}}
+        }
+    },
+)
+def patch_video(
+    video_id: VideoIdPath, body: VideoPatch, request: Request, response: Response, library: LibraryDep
+) -> VideoDetailResponse:
+    """Merge what is given into what people have set of the video. No scan touches it, and it goes with a moved file.
+
+    With `If-Match`, only where the video is still as that `ETag` says: else 412 `PRECONDITION_FAILED`.
+    """
+    before = library.video(video_id)
+    wanted = request.headers.get("If-Match")
+    if wanted is not None and wanted.strip() not in ("*", f'"{before.id}-{before.updated_at}"'):
+        raise PreconditionFailedError(CHANGED)
+    expected = None if wanted is None or wanted.strip() == "*" else before.updated_at
+    if not set_own(library.database, video_id, body.given(), expected_at=expected):
+        raise PreconditionFailedError(CHANGED)
+    detail = library.video_detail(video_id)
+    response.headers["ETag"] = f'"{detail.video.id}-{detail.video.updated_at}"'
+    return VideoDetailResponse.of_detail(detail, former_places_of(library.database, video_id))
 
 
 @router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=writing(400, 404, 422))
@@ -228,11 +273,12 @@ def _page(
     response: Response,
     library: LibraryRepository,
     query: str | None,
+    state: VideoState | None,
     sort: str,
     cursor: str | None,
     limit: int,
 ) -> dict[str, object]:
-    page: Page = find(library.database, query=query, sort=sort, cursor=cursor, limit=limit)
+    page: Page = find(library.database, query=query, state=state, sort=sort, cursor=cursor, limit=limit)
     link_next(request, response, page.next_cursor)
     return {
         "videos": [VideoResponse.of(video) for video in page.videos],

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stoat_ferret import paths
-from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.scan.scope import ScanOptions
 
 Recursive = Annotated[bool, Field(description="False: only the files directly in the folder.", strict=True)]
@@ -41,14 +40,7 @@ class ScanRequest(BaseModel):
         Raises:
             InvalidPathError: the path is not text that can be a path, or not base64.
         """
-        if self.path is None:
-            path = paths.decode_base64(self.path_bytes or "")
-        else:
-            try:
-                path = self.path.encode("utf-8")
-            except UnicodeEncodeError as error:
-                msg = "The path holds half of a surrogate pair. Give its bytes as path_bytes, in base64."
-                raise InvalidPathError(msg) from error
+        path = paths.decode_base64(self.path_bytes or "") if self.path is None else paths.encoded(self.path)
         return ScanOptions(
             path=path,
             recursive=self.recursive,

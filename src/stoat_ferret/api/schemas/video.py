@@ -1,18 +1,23 @@
 """Videos as the API shows them."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from stoat_ferret import paths
+from stoat_ferret.api.schemas.texts import one_line
 from stoat_ferret.api.schemas.times import from_microseconds, from_microseconds_or_none
+from stoat_ferret.library.history import Place
 from stoat_ferret.library.models import Video, VideoDetail, VideoState
 
+Label = Annotated[str, Field(min_length=1, max_length=200)]
+
 COPIED = tuple(
-    "id filename library_id size state title duration container width height rotation display_width display_height "
+    "id filename library_id size state duration container width height rotation display_width display_height "
     "video_codec video_profile pixel_format frame_rate frame_rate_float vfr bit_rate hdr audio_codec audio_channels "
-    "content_id fingerprint probe_level".split()
+    "content_id fingerprint probe_level notes rating".split()
 )
 
 
@@ -30,7 +35,12 @@ class VideoResponse(BaseModel):
     updated_at: datetime = Field(description="The last change of this entry.")
     state: VideoState
     missing_since: datetime | None
-    title: str | None = Field(description="The title tag.", examples=["A day at the beach"])
+    title: str | None = Field(
+        description="What a person calls it, else its title tag.", examples=["A day at the beach"]
+    )
+    notes: str | None
+    rating: int | None = Field(description="0 to 5.")
+    labels: list[str] = Field(examples=[["holidays", "to cut"]])
     duration: float | None = Field(description="Seconds.", examples=[12.48])
     container: str | None = Field(examples=["mov,mp4,m4a,3gp,3g2,mj2"])
     width: int | None = Field(description="Stored pixels.", examples=[1920])
@@ -68,9 +78,10 @@ class VideoDetailResponse(VideoResponse):
     chapters: list[dict[str, Any]] = Field(description="With `start` and `end` in seconds.")
     tags: dict[str, str] = Field(examples=[{"title": "A day at the beach", "encoder": "Lavf62.12.102"}])
     probe_error: str | None = Field(description="Why the file could not be examined, when `state` is `broken`.")
+    places: list["FormerPlace"] = Field(description="Where it was before, the latest first.")
 
     @classmethod
-    def of_detail(cls, detail: VideoDetail) -> "VideoDetailResponse":
+    def of_detail(cls, detail: VideoDetail, places: Sequence[Place] = ()) -> "VideoDetailResponse":
         """Show a video in full."""
         return cls(
             **_fields(detail.video),
@@ -78,7 +89,53 @@ class VideoDetailResponse(VideoResponse):
             chapters=detail.chapters,
             tags=detail.tags,
             probe_error=detail.video.probe_error,
+            places=[
+                FormerPlace(
+                    path=paths.display(place.path_bytes),
+                    path_bytes=paths.exact_if_needed(place.path_bytes),
+                    until=from_microseconds(place.until),
+                )
+                for place in places
+            ],
         )
+
+
+class FormerPlace(BaseModel):
+    """Where a video was before."""
+
+    path: str
+    path_bytes: str | None = None
+    until: datetime
+
+
+class VideoPatch(BaseModel):
+    """What a person may set of a video, as a merge patch (RFC 7396): what is left out stays, null takes it away."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"rating": 4, "labels": ["holidays"]}})
+
+    title: str | None = Field(None, max_length=500, description="What it is called; null: as its title tag says.")
+    notes: str | None = Field(None, max_length=20_000)
+    rating: int | None = Field(None, ge=0, le=5, strict=True)
+    labels: list[Label] | None = Field(None, max_length=100, description="All its labels; null or []: none.")
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, value: str | None) -> str | None:
+        return None if value is None else one_line(value) or None
+
+    @field_validator("labels")
+    @classmethod
+    def _lines(cls, value: list[str] | None) -> list[str] | None:
+        return None if value is None else sorted({one_line(label) for label in value} - {""})
+
+    def given(self) -> dict[str, Any]:
+        """Give what was given, by column."""
+        found = self.model_dump(exclude_unset=True)
+        if "title" in found:
+            found["own_title"] = found.pop("title")
+        if "labels" in found:
+            found["labels"] = found["labels"] or []
+        return found
 
 
 class VideoListResponse(BaseModel):
@@ -98,6 +155,8 @@ class VideoSearchResponse(VideoListResponse):
 
 def _fields(video: Video) -> dict[str, Any]:
     return {name: getattr(video, name) for name in COPIED} | {
+        "title": video.own_title or video.title,
+        "labels": list(video.labels),
         "path": paths.display(video.path_bytes),
         "path_bytes": paths.exact_if_needed(video.path_bytes),
         "modified_at": from_microseconds(video.modified_at),

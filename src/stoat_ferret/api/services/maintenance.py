@@ -20,7 +20,8 @@ from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.jobs.stored import ROWS_A_TRANSACTION
-from stoat_ferret.library import changes
+from stoat_ferret.library import changes, shelves
+from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.retention import forget_jobs, jobs_with_remains, miscounted
 from stoat_ferret.library.upkeep import analyze
 from stoat_ferret.settings import Settings
@@ -65,6 +66,7 @@ def make_maintenance_handler(
         try:
             before = clock() - int(settings.retention_days * DAY_US)
             await run.forget_jobs(before)
+            await asyncio.to_thread(run.purge_missing, clock())
             await asyncio.to_thread(run.compact_changes, before)
             await asyncio.to_thread(run.tidy)
             await asyncio.to_thread(run.check)
@@ -105,6 +107,7 @@ class _Maintenance:
     ledger_rows_deleted: int = 0
     keys_deleted: int = 0
     changes_compacted: int = 0
+    missing_purged: int = 0
     integrity: str = NOT_CHECKED
     problems: list[str] = field(default_factory=list)
     """Sentences that say what is wrong, and what to do."""
@@ -116,6 +119,7 @@ class _Maintenance:
             "ledger_rows_deleted": self.ledger_rows_deleted,
             "keys_deleted": self.keys_deleted,
             "changes_compacted": self.changes_compacted,
+            "missing_purged": self.missing_purged,
             "integrity": self.integrity,
             "duration_seconds": round(time.monotonic() - self.began, 3),
         }
@@ -144,6 +148,17 @@ class _Maintenance:
         between()
         if job_ids:
             self.ledger_rows_deleted += forget_jobs(self.catalogue, job_ids, between=between)
+
+    def purge_missing(self, now: int) -> None:
+        """Forget entries that are missing for longer than their library keeps them."""
+        breathe = Breather(self.context)
+        for library in LibraryRepository(self.catalogue).libraries():
+            if library.keep_missing_days is None:
+                continue
+            before = now - int(library.keep_missing_days * DAY_US)
+            self.missing_purged += shelves.forget_missing(
+                self.catalogue, library.id, before, between=lambda _done: breathe()
+            )
 
     def compact_changes(self, before: int) -> None:
         """Take steps out of the change feed that were replaced by later ones before a moment."""
