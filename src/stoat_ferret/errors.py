@@ -24,6 +24,7 @@
     │   ├── JobNotRetryableError
     │   ├── LibraryExistsError
     │   ├── LibraryBusyError
+    │   ├── NotDamagedError
     │   └── FencedError
     ├── NotSupportedError
     ├── InvalidQueryError
@@ -205,6 +206,12 @@ class LibraryBusyError(ConflictError):
     """A scan of the library waits or runs."""
 
     code = "LIBRARY_BUSY"
+
+
+class NotDamagedError(ConflictError):
+    """The video is not damaged."""
+
+    code = "NOT_DAMAGED"
 
 
 class FencedError(ConflictError):

@@ -14,6 +14,7 @@ from stoat_ferret.api.services.parts import PART_JOB_TYPE, Shunned, make_part_ha
 from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler, probe_pool
 from stoat_ferret.api.services.schedules import Scheduler, check_settings
+from stoat_ferret.api.services.verify import VERIFY_JOB_TYPE, make_verify_handler
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
 from stoat_ferret.db.migrate import is_there, upgrade
 from stoat_ferret.db.reserve import Reserve
@@ -33,7 +34,7 @@ from stoat_ferret.settings import Settings, as_environment
 
 WORKER_RESTARTS = "worker_restarts"
 """The counter of worker processes that ended under a server which was to keep one running."""
-LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE, MAINTENANCE_JOB_TYPE})
+LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE, VERIFY_JOB_TYPE, MAINTENANCE_JOB_TYPE})
 
 
 @dataclass(slots=True)
@@ -134,6 +135,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         pools, shunned = PoolShelf(partial(probe_pool, settings, tally)), Shunned()
         handlers = {
             **_scan_handlers(settings, repository, queue, roots, pools, shunned, tally),
+            VERIFY_JOB_TYPE: make_verify_handler(repository, here=lambda path: roots.here(path) or path),
             PURGE_JOB_TYPE: make_purge_handler(repository),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }

@@ -366,3 +366,29 @@ def test_libraries_come_and_go(run: Any, tmp_path: Path) -> None:
     status, out, _ = run("libraries", "remove", folder, "--yes")
     assert (status, out) == (0, f"Forgotten: {folder} with 0 entries.\n")
     assert (folder / "x.mp4").exists()
+
+
+def test_files_are_verified_on_the_command_line(run: Any, films: Path, tmp_path: Path) -> None:
+    """Hashed, found right, found damaged; a manifest lists what is known."""
+    folder = tmp_path / "archive"
+    shutil.copytree(films / "a", folder)
+    data = ("--data-dir", str(tmp_path / "data"))
+    assert stoat("scan", folder, *data).returncode == 0
+    assert stoat("manifest", folder, *data).stderr == "2 videos left out: not hashed yet. `stoat verify` does that.\n"
+    done = stoat("verify", folder, "--rate", "1G", *data)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "2 hashed")
+    assert stoat("manifest", folder, "--output", tmp_path / "list.b3", *data).returncode == 0
+    names = [line.split("  ", 1)[1] for line in (tmp_path / "list.b3").read_text().splitlines()]
+    assert names == ["beach.mkv", "turned.mp4"]
+    film = folder / "turned.mp4"
+    times = film.stat()
+    film.write_bytes(film.read_bytes()[:-1] + b"?")
+    os.utime(film, ns=(times.st_atime_ns, times.st_mtime_ns))
+    done = stoat("verify", "--check", *data)
+    assert (done.returncode, "1 verified, 1 damaged" in done.stdout) == (1, True)
+    done = stoat("verify", "--damaged", *data)
+    assert done.returncode == 1
+    video_id = rows(done.stdout)[0][0]
+    assert stoat("verify", "--accept", video_id, *data).returncode == 0
+    assert stoat("verify", "--damaged", *data).returncode == 0
+    assert stoat("verify", "--rate", "fast", *data).returncode == 2

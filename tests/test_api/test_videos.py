@@ -349,7 +349,7 @@ def test_a_video_is_shown_in_full(stocked: TestClient, clips: Path) -> None:
     video = one(stocked, "beach.mp4")
     detail = stocked.get(f"/api/v1/videos/{video['id']}").json()
     assert {name: detail[name] for name in video} == video
-    assert set(detail) - set(video) == {"streams", "chapters", "tags", "probe_error", "places"}
+    assert set(detail) - set(video) == {"streams", "chapters", "tags", "probe_error", "places", "checksum"}
     assert set(
         "id path filename library_id size modified_at added_at updated_at state duration container width height "
         "rotation display_width display_height video_codec video_profile pixel_format frame_rate frame_rate_float vfr "

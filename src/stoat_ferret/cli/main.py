@@ -24,6 +24,7 @@ from stoat_ferret.cli import (
     search,
     serve,
     show,
+    verify,
     worker,
     workers,
 )
@@ -73,6 +74,7 @@ show.register(app)
 edit.register(app)
 explain.register(app)
 changes.register(app)
+verify.register(app)
 jobs.register(app)
 libraries.register(app)
 schedules.register(app)

@@ -67,14 +67,17 @@ def scan(
     database_url: DatabaseUrl = None,
 ) -> ExitStatus:
     """Scan a folder."""
+    from stoat_ferret.scan.rules import Rules
     from stoat_ferret.scan.scope import ScanOptions
 
+    settings = quiet_settings(data_dir, database_url)
     path = absolute_path(folder)
     options = ScanOptions(path=path, recursive=recursive, force=force, accept_loss=accept_loss, dry_run=dry_run)
-    if os.path.isfile(path):  # noqa: PTH113 - bytes, which pathlib does not take
-        above, _, name = path.rpartition(b"/")
+    above, _, name = path.rpartition(b"/")
+    # Of any other file it is said that it is no folder.
+    if Rules(settings.video_extensions).is_video_name(name) and os.path.isfile(path):  # noqa: PTH113 - bytes
         options = replace(options, path=above or b"/", recursive=False, only=name)
-    with opened(quiet_settings(data_dir, database_url), create=True) as runtime:
+    with opened(settings, create=True) as runtime:
         if detach:
             return asyncio.run(_leave(runtime, options, as_json=as_json))
         job = asyncio.run(_follow(runtime, options, silent=as_json))

@@ -223,6 +223,7 @@ def store_rejects(
             "probe_error": result.reason,
             "probe_error_code": result.code,
             "probe_error_at": now,
+            "content_id": (present[result.path].content_id if present[result.path].key.same_file(result.key) else None),
         }
         for _, result in outcomes
         if result.path in present

@@ -81,6 +81,20 @@ def folders_with(database: Database, job_id: str, code: str, limit: int) -> list
     return sorted({path.rpartition(b"/")[0] or b"/" for path in found})
 
 
+def count_with(database: Database, job_id: str, code: str) -> int:
+    """Count the job's files to which this happened."""
+    query = select(func.count()).where(ledger.c.job_id == job_id, ledger.c.code == code)
+    with database.read() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def count_up(connection: Connection, job_id: str, folder_pk: int, row: LedgerRow) -> None:
+    """Add a row to what is counted of its path: of unchanged files there is one line a folder."""
+    statement = insert(connection, ledger).values(job_id=job_id, folder_pk=folder_pk, **asdict(row))
+    changed = {"count": ledger.c.count + statement.excluded.count, "at": statement.excluded.at}
+    connection.execute(statement.on_conflict_do_update(index_elements=["job_id", "path_bytes"], set_=changed))
+
+
 def totals(database: Database, job_id: str) -> dict[Outcome, int]:
     """Count the job's files by outcome; every outcome has a number."""
     query = select(ledger.c.outcome, func.sum(ledger.c.count)).where(ledger.c.job_id == job_id)

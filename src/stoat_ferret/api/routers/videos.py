@@ -42,8 +42,9 @@ from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
 from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError, PreconditionFailedError
 from stoat_ferret.jobs.model import OnceKey, Submission
+from stoat_ferret.library.fixity import checksum_of
 from stoat_ferret.library.history import former_places_of, set_aside
-from stoat_ferret.library.models import Page, VideoState
+from stoat_ferret.library.models import Page, Video, VideoDetail, VideoState
 from stoat_ferret.library.own import set_own
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
@@ -193,10 +194,10 @@ async def scan_video(
 def get_video(request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep) -> object:
     """Give everything that is known of a video."""
     detail = library.video_detail(video_id)
-    etag = f"{detail.video.id}-{detail.video.updated_at}"
+    etag = _etag(library, detail.video)
     if (unchanged := not_modified(request, response, etag)) is not None:
         return unchanged
-    return VideoDetailResponse.of_detail(detail, former_places_of(library.database, video_id))
+    return _in_full(library, detail)
 
 
 @router.patch(
@@ -218,14 +219,14 @@ def patch_video(
     """
     before = library.video(video_id)
     wanted = request.headers.get("If-Match")
-    if wanted is not None and wanted.strip() not in ("*", f'"{before.id}-{before.updated_at}"'):
+    if wanted is not None and wanted.strip() not in ("*", f'"{_etag(library, before)}"'):
         raise PreconditionFailedError(CHANGED)
     expected = None if wanted is None or wanted.strip() == "*" else before.updated_at
     if not set_own(library.database, video_id, body.given(), expected_at=expected):
         raise PreconditionFailedError(CHANGED)
     detail = library.video_detail(video_id)
-    response.headers["ETag"] = f'"{detail.video.id}-{detail.video.updated_at}"'
-    return VideoDetailResponse.of_detail(detail, former_places_of(library.database, video_id))
+    response.headers["ETag"] = f'"{_etag(library, detail.video)}"'
+    return _in_full(library, detail)
 
 
 @router.delete("/{video_id}", status_code=204, summary="Forget a video", responses=writing(400, 404, 422))
@@ -266,6 +267,17 @@ async def get_thumbnail(
     picture = await runtime.previews.thumbnail(video, width, image_format)
     del headers.headers["content-length"]
     return Response(picture.data, media_type=picture.media_type, headers=dict(headers.headers))
+
+
+def _etag(library: LibraryRepository, video: Video) -> str:
+    """Name the state of all that is shown of a video: what is known of its content changes by itself."""
+    checksum = checksum_of(library.database, video.id)
+    return f"{video.id}-{video.updated_at}" + (f"-{checksum.checked_at}" if checksum else "")
+
+
+def _in_full(library: LibraryRepository, detail: VideoDetail) -> VideoDetailResponse:
+    database, video_id = library.database, detail.video.id
+    return VideoDetailResponse.of_detail(detail, former_places_of(database, video_id), checksum_of(database, video_id))
 
 
 def _page(

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from stoat_ferret import paths
 from stoat_ferret.api.schemas.texts import one_line
 from stoat_ferret.api.schemas.times import from_microseconds, from_microseconds_or_none
+from stoat_ferret.api.schemas.verify import ChecksumResponse
+from stoat_ferret.library.fixity import Checksum
 from stoat_ferret.library.history import Place
 from stoat_ferret.library.models import Video, VideoDetail, VideoState
 
@@ -78,10 +80,13 @@ class VideoDetailResponse(VideoResponse):
     chapters: list[dict[str, Any]] = Field(description="With `start` and `end` in seconds.")
     tags: dict[str, str] = Field(examples=[{"title": "A day at the beach", "encoder": "Lavf62.12.102"}])
     probe_error: str | None = Field(description="Why the file could not be examined, when `state` is `broken`.")
+    checksum: ChecksumResponse | None = Field(description="Of the whole content; null: not hashed yet.")
     places: list["FormerPlace"] = Field(description="Where it was before, the latest first.")
 
     @classmethod
-    def of_detail(cls, detail: VideoDetail, places: Sequence[Place] = ()) -> "VideoDetailResponse":
+    def of_detail(
+        cls, detail: VideoDetail, places: Sequence[Place] = (), checksum: Checksum | None = None
+    ) -> "VideoDetailResponse":
         """Show a video in full."""
         return cls(
             **_fields(detail.video),
@@ -89,6 +94,7 @@ class VideoDetailResponse(VideoResponse):
             chapters=detail.chapters,
             tags=detail.tags,
             probe_error=detail.video.probe_error,
+            checksum=None if checksum is None else ChecksumResponse.of(checksum),
             places=[
                 FormerPlace(
                     path=paths.display(place.path_bytes),
