@@ -1,7 +1,8 @@
 """The daily upkeep as a job: forgets old jobs with all that they left, and looks whether the databases are sound.
 
 Records go first and what they left in the catalogue follows: whatever a crash in between leaves behind belongs to a job
-that nobody knows, and such remains are looked for each time. Videos are never touched, nor what a living job has left.
+that nobody knows, and such remains are looked for each time. Of the videos only
+entries go that are missing for longer than their library keeps them, and nothing of what a living job has left.
 """
 
 import asyncio
