@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
-from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress
+from stoat_ferret.jobs.fence import Fence, pass_fence, raise_fence
+from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
 
@@ -221,6 +222,50 @@ class TestCancelling:
         assert (await queue.get(running.job.id)).status is JobStatus.CANCELLED
         with pytest.raises(FencedError):
             await queue.finish(running, COMPLETE)
+
+
+class TestEndedWithoutItsWorker:
+    """A worker whose lease ran out may only be stopped. No other attempt follows that would shut it out."""
+
+    @pytest.fixture(params=["cancelled first", "taken back first"])
+    async def late(self, request: pytest.FixtureRequest, queue: AsyncJobQueue, stage: Stage) -> Claim:
+        """Give the claim of such a worker, on a job that is at its end."""
+        late = await begin(queue)
+        with stage.catalogue.write() as connection:
+            raise_fence(connection, late)
+        if request.param == "cancelled first":
+            await queue.cancel(late.job.id)
+        stage.clock.advance(LEASE_SECONDS)
+        # Whoever looks for work takes back what was left behind.
+        assert await queue.claim("other", Wanted(without_types=frozenset({"scan"}))) is None
+        if request.param == "taken back first":
+            await queue.cancel(late.job.id)
+        assert (await queue.get(late.job.id)).status is JobStatus.CANCELLED
+        return late
+
+    async def test_it_stores_nothing(self, late: Claim, stage: Stage) -> None:
+        """Once the job is on record as ended, no effect of it comes after."""
+        with stage.catalogue.write() as connection, pytest.raises(FencedError):
+            pass_fence(connection, Fence(late.job.id, late.job.attempt, late.token))
+
+    async def test_it_cannot_begin_either(self, late: Claim, stage: Stage) -> None:
+        """It may have been stopped between its claim and its first step."""
+        with stage.catalogue.write() as connection, pytest.raises(FencedError):
+            raise_fence(connection, late)
+
+    async def test_nor_does_anyone_who_does_a_part_of_it(self, late: Claim, stage: Stage) -> None:
+        """They pass the fence of the whole as well."""
+        with stage.catalogue.write() as connection, pytest.raises(FencedError):
+            pass_fence(connection, Fence(late.job.id, late.job.attempt, None))
+
+    async def test_a_job_that_is_only_taken_back_may_run_again(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """The next attempt passes."""
+        await begin(queue)
+        stage.clock.advance(LEASE_SECONDS)
+        heir = await claim(queue)
+        with stage.catalogue.write() as connection:
+            raise_fence(connection, heir)
+            pass_fence(connection, Fence(heir.job.id, heir.job.attempt, heir.token))
 
 
 class TestWorkers:

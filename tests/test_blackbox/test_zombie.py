@@ -217,3 +217,17 @@ def test_it_writes_nothing_while_another_one_does_its_job(house: House, tree: Pa
     job = house.calls.finish(job_id, PATIENCE_SECONDS)
     expected_counts(job)
     assert audit(house.engine, house.data, {job_id: job["result"]}) == []
+
+
+@pytest.mark.slow
+@engines
+def test_it_writes_nothing_for_a_job_that_was_cancelled_meanwhile(house: House, tree: Path) -> None:
+    """Nobody begins that job again, and so nobody else's attempt would keep it out."""
+    job_id, zombie, held = house.stopped_at_work(tree, 1)
+    house.calls.client.post(f"/api/v1/jobs/{job_id}/cancel").raise_for_status()
+    house.worker("heir")
+    assert house.calls.finish(job_id, PATIENCE_SECONDS)["status"] == "cancelled"
+    before = house.everything(job_id)
+    house.wake(zombie)
+    until(lambda: set(held.items()) <= house.lost("zombie"))
+    assert house.everything(job_id) == before
