@@ -34,6 +34,7 @@ from stoat_ferret.library.search import find
 from stoat_ferret.media.info import MediaInfo, StreamInfo
 from stoat_ferret.media.pool import FileStat, MediaFailure, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.shelf import PoolShelf
+from stoat_ferret.scan.disk import DirectDisk
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
 from stoat_ferret.statx import birth_ns
@@ -213,7 +214,12 @@ class Stage:
         queue = InMemoryJobQueue(self.catalogue, run_on_submit=False, clock=lambda: self.now)
         open_pool = partial(probe_pool, self.settings) if self.real_pool else self.pool.open
         self.handler = make_scan_handler(
-            self.repository, self.settings, open_pool=open_pool, queue=queue, share_out=self.shared
+            self.repository,
+            self.settings,
+            open_disk=DirectDisk,
+            open_pool=open_pool,
+            queue=queue,
+            share_out=self.shared,
         )
         queue.register_handler("scan", self.handler)
         shelf = PoolShelf(open_pool, keep_seconds=0.0)

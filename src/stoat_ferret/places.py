@@ -34,6 +34,10 @@ class Roots:
         """Give where a path that all know lies on this machine; None where it is not reached."""
         return self._moved(path, [(root.path, root.here) for root in self.roots])
 
+    def here_or_same(self, path: bytes) -> bytes:
+        """Give where a path that all know lies on this machine; the path itself where it is not reached."""
+        return self.here(path) or path
+
     def everywhere(self, path: bytes) -> bytes | None:
         """Reverse `here`: give the path by which all know one of this machine; None where it lies below no root."""
         return self._moved(path, [(root.here, root.path) for root in self.roots])

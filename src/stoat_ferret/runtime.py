@@ -30,6 +30,7 @@ from stoat_ferret.media.pool import FrameGrabber
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.media.tally import ProbeTally
 from stoat_ferret.places import Roots, parse_roots
+from stoat_ferret.scan.disk import DiskShelf
 from stoat_ferret.settings import Settings, as_environment
 
 WORKER_RESTARTS = "worker_restarts"
@@ -52,6 +53,7 @@ class Runtime:
     """None where the queue is the one in memory."""
     roots: Roots
     """The folders that this machine's worker reaches."""
+    disks: DiskShelf
     pools: PoolShelf
     shunned: Shunned
     """Places that were found to hold other files here than elsewhere."""
@@ -97,6 +99,7 @@ class Runtime:
     def close(self) -> None:
         """Close what was opened."""
         self.grabber.close()
+        self.disks.close()
         self.pools.close()
         if isinstance(self.queue, ThreadedJobQueue):
             self.queue.close()
@@ -132,10 +135,11 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             store, queue = _open_queue(settings, catalogue)
             opened.callback(store.database.close)
         tally = ProbeTally()
+        disks = DiskShelf(settings.list_timeout_seconds)
         pools, shunned = PoolShelf(partial(probe_pool, settings, tally)), Shunned()
         handlers = {
-            **_scan_handlers(settings, repository, queue, roots, pools, shunned, tally),
-            VERIFY_JOB_TYPE: make_verify_handler(repository, here=lambda path: roots.here(path) or path),
+            **_scan_handlers(settings, repository, queue, roots, disks, pools, shunned, tally),
+            VERIFY_JOB_TYPE: make_verify_handler(repository, here=roots.here_or_same),
             PURGE_JOB_TYPE: make_purge_handler(repository),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }
@@ -154,6 +158,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
             job_store=store,
             roots=roots,
+            disks=disks,
             pools=pools,
             shunned=shunned,
             tally=tally,
@@ -171,25 +176,24 @@ def _scan_handlers(
     repository: LibraryRepository,
     queue: AsyncJobQueue,
     roots: Roots,
+    disks: DiskShelf,
     pools: PoolShelf,
     shunned: Shunned,
     tally: ProbeTally,
 ) -> dict[str, JobHandler]:
-    def here(path: bytes) -> bytes:
-        return roots.here(path) or path
-
     # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
     share_out = settings.database_url is not None
     return {
         SCAN_JOB_TYPE: make_scan_handler(
             repository,
             settings,
+            open_disk=disks.open,
             open_pool=partial(probe_pool, settings, tally),
             queue=queue,
             share_out=share_out,
-            here=here,
+            here=roots.here_or_same,
         ),
-        PART_JOB_TYPE: make_part_handler(queue, repository, settings, pools, shunned, here=here),
+        PART_JOB_TYPE: make_part_handler(queue, repository, settings, pools, shunned, here=roots.here_or_same),
     }
 
 

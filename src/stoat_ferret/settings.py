@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     probe_timeout_seconds: float = Field(30.0, gt=0, description="Time that one file may take to be examined.")
     probe_memory_mib: int = Field(2048, ge=512, description="Address space that one examining process may use, in MiB.")
     path_timeout_seconds: float = Field(2.0, gt=0, description="Time that a disk has to answer whether a path exists.")
+    list_timeout_seconds: float = Field(
+        60.0, gt=0, description="Time that a disk may be silent while a scan lists one of its folders."
+    )
     lease_seconds: float = Field(10.0, gt=0, description="A job whose worker is silent for so long is taken over.")
     lease_renew_seconds: float = Field(2.0, gt=0, description="How often a worker says that it is alive.")
     worker_slots: int = Field(2, ge=2, le=32, description="Jobs run at once by a worker; one slot never takes scans.")

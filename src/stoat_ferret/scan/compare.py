@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import xxhash
 
 from stoat_ferret.library.models import KnownFile
+from stoat_ferret.scan.listing import FileEntry, FolderListing, join
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FileEntry, FolderListing, join
 
 PROBE_VERSION = 1
 """Raise it when the probe learns to say more, so that the next scan looks at every file again."""
@@ -57,15 +57,16 @@ def digest(listing: FolderListing, rules: Rules) -> bytes:
         rules: those of the listing, unless it brings its own.
     """
     state = xxhash.xxh3_128((listing.rules or rules).digest + PROBE_VERSION.to_bytes(4, "big"))
-    for entry in listing.files:
-        key = entry.key
-        state.update(b"%d:%b|%d|%d|%d\n" % (len(entry.name), entry.name, key.size, key.mtime_ns, key.inode))
+    for part in listing.files.state:
+        state.update(len(part).to_bytes(8, "big"))
+        state.update(part)
     return state.digest()
 
 
 def settled(listing: FolderListing, now_ns: int) -> bool:
     """Tell whether every file is old enough for its times to prove that it was not changed since."""
-    return all(entry.key.mtime_ns < now_ns - MTIME_GRANULARITY_NS for entry in listing.files)
+    newest = listing.files.newest_ns
+    return newest is None or newest < now_ns - MTIME_GRANULARITY_NS
 
 
 def compare(

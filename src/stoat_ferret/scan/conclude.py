@@ -6,6 +6,7 @@ from stoat_ferret.errors import LibraryOfflineError, MassLossError
 from stoat_ferret.library import absence, ledger
 from stoat_ferret.library.models import LedgerRow, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us
+from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.job import FailedPart, ScanJob
 from stoat_ferret.scan.parts import part_files
 from stoat_ferret.scan.rules import Rules
@@ -21,6 +22,7 @@ def conclude(
     job: ScanJob,
     repository: LibraryRepository,
     rules: Rules,
+    disk: Disk,
 ) -> None:
     """Conclude what is gone, and mark it missing if so much may be.
 
@@ -29,7 +31,7 @@ def conclude(
         MassLossError: too much is gone; nothing was marked missing.
         PathNotReadableError: the library's folder may no longer be read.
     """
-    ensure_online(library, options, job, repository, rules, present=repository.count_present(library.id))
+    ensure_online(library, options, job, repository, rules, disk, present=repository.count_present(library.id))
     with job.transaction() as connection:
         absence.drop_moved(connection, job.job_id)
         gone = absence.count(connection, job.job_id, library.id)

@@ -5,7 +5,10 @@ from types import TracebackType
 
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import Target
-from stoat_ferret.scan.walk import LEAVE_SECONDS, count_files
+from stoat_ferret.scan.walk import count_files
+
+LEAVE_SECONDS = 2.0
+"""How long the end of a scan waits for the count: on a disk that hangs, it never comes."""
 
 
 class Estimate:

@@ -14,8 +14,10 @@ from stoat_ferret.library import traces
 from stoat_ferret.library.models import Library
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.traces import VolumeRow
-from stoat_ferret.scan.volume import SAMPLE, Mounts, Volume, is_alike
-from stoat_ferret.scan.walk import FolderProblem
+from stoat_ferret.scan.disk import Disk
+from stoat_ferret.scan.listing import FolderProblem
+from stoat_ferret.scan.volume import SAMPLE, Mounts, Volume, identify, is_alike
+from stoat_ferret.scan.walk import folder_problem
 
 Here = Callable[[bytes], bytes]
 
@@ -51,7 +53,13 @@ def innermost(path: bytes, points: Iterable[bytes]) -> bytes | None:
 
 
 def look(
-    library: Library, exclude: frozenset[bytes], repository: LibraryRepository, here: Here, *, accept_loss: bool
+    library: Library,
+    exclude: frozenset[bytes],
+    repository: LibraryRepository,
+    here: Here,
+    disk: Disk,
+    *,
+    accept_loss: bool,
 ) -> Ground:
     """Hold the volumes that a library lies on now against those that are recorded.
 
@@ -60,6 +68,7 @@ def look(
         exclude: folders below it that belong to other libraries.
         repository: what is recorded.
         here: tells where a path of the catalogue lies on this machine.
+        disk: looks at the volumes.
         accept_loss: whatever lies there now is meant to be there.
 
     Raises:
@@ -74,7 +83,7 @@ def look(
     }
     begins = [_catalogued(point, here(root), root) for point in mounts.points_below(here(root))]
     begins = [point for point in begins if innermost(point, exclude) is None]
-    ground = _Ground(repository, here, mounts, recorded, accept_loss)
+    ground = _Ground(repository, here, disk, recorded, accept_loss)
     ground.look_at(root, root, mounts_here=True)
     for point in sorted({*begins, *recorded} - {root}):
         ground.look_at(point, root, mounts_here=point in begins)
@@ -92,13 +101,13 @@ class _Ground:
         self,
         repository: LibraryRepository,
         here: Here,
-        mounts: Mounts,
+        disk: Disk,
         recorded: Mapping[bytes, Volume],
         accept_loss: bool,
     ) -> None:
         self._repository = repository
         self._here = here
-        self._mounts = mounts
+        self._disk = disk
         self._recorded = recorded
         self._accept_loss = accept_loss
         self.volumes: dict[bytes, Volume] = {}
@@ -109,7 +118,16 @@ class _Ground:
         """Decide about one folder at which a volume begins, or began."""
         if innermost(point, self.refused) is not None:
             return
-        volume = self._mounts.volume_of(self._here(point))
+        try:
+            self._look_at(point, root, mounts_here=mounts_here)
+        except TimeoutError as error:
+            problem = folder_problem(point, error)
+            if point == root:
+                raise LibraryOfflineError(problem.reason) from error
+            self.refused[point] = problem
+
+    def _look_at(self, point: bytes, root: bytes, *, mounts_here: bool) -> None:
+        volume = self._disk.call(identify, self._here(point))
         before = self._recorded.get(innermost(point, self._recorded) or b"")
         if before is None or volume.same_as(before):
             if mounts_here:
@@ -126,7 +144,7 @@ class _Ground:
 
     def _is_as_known(self, point: bytes) -> bool:
         known = traces.sample_below(self._repository.database, point, SAMPLE)
-        return is_alike((self._here(path), key.size, key.mtime_ns) for path, key in known)
+        return self._disk.call(is_alike, [(self._here(path), key.size, key.mtime_ns) for path, key in known])
 
 
 def _catalogued(path: bytes, here: bytes, root: bytes) -> bytes:

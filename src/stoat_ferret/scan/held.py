@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan.compare import Seen
 from stoat_ferret.scan.examine import OpenFolder
-from stoat_ferret.scan.walk import FileEntry, key_of
+from stoat_ferret.scan.listing import FileEntry
+from stoat_ferret.scan.walk import key_of
 
 MOST_LOOKS = 3
 """So often a young file is looked at again before it is left to another scan."""

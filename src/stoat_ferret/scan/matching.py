@@ -9,9 +9,9 @@ from stoat_ferret.library.results import FileResult
 from stoat_ferret.scan.compare import FolderChanges, Seen, compare
 from stoat_ferret.scan.ground import Ground
 from stoat_ferret.scan.job import ScanJob
+from stoat_ferret.scan.listing import FolderListing, join
 from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.scope import ScanOptions
-from stoat_ferret.scan.walk import FolderListing, join
 
 NO_KEY = FileKey(0, 0, 0, 0)
 

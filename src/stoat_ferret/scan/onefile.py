@@ -3,8 +3,10 @@
 import os
 import stat
 
+from stoat_ferret.scan.disk import Disk
+from stoat_ferret.scan.listing import FileEntry, Files, FolderListing, FolderProblem, join
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FileEntry, FolderListing, FolderProblem, folder_problem, join, key_of, oddity
+from stoat_ferret.scan.walk import folder_problem, key_of, oddity
 
 
 class OneFile:
@@ -14,35 +16,40 @@ class OneFile:
         folder: which is known to be there.
         name: of the file, which may not be.
         rules: what counts as a video.
+        disk: looks at the file.
     """
 
-    def __init__(self, folder: bytes, name: bytes, rules: Rules) -> None:
+    def __init__(self, folder: bytes, name: bytes, rules: Rules, disk: Disk) -> None:
         self._folder = folder
         self._name = name
         self._rules = rules
+        self._disk = disk
         self.ended = False
         """True once the listing was taken."""
 
-    def __enter__(self) -> "OneFile":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
-    def take(self, timeout: float) -> FolderListing | FolderProblem | None:
+    def take(self, timeout: float) -> FolderListing | FolderProblem | None:  # as a `Walker` has it
         """Give the listing; None once it was given."""
         if self.ended:
             return None
         self.ended = True
-        folder, name = self._folder, self._name
         try:
-            status = os.lstat(self._rules.here(join(folder, name)))
-        except FileNotFoundError:
-            return FolderListing(folder, (), (), (), self._rules)
+            return self._disk.call(list_one, self._folder, self._name, self._rules)
         except OSError as error:
-            return folder_problem(folder, error)
-        if not self._rules.wants_file(name) or stat.S_ISDIR(status.st_mode):
-            return FolderListing(folder, (), (), (), self._rules)
-        if stat.S_ISREG(status.st_mode):
-            return FolderListing(folder, (FileEntry(name, key_of(status)),), (), (), self._rules)
-        return FolderListing(folder, (), (), (oddity(name, status.st_mode),), self._rules)
+            return folder_problem(self._folder, error)
+
+
+def list_one(folder: bytes, name: bytes, rules: Rules) -> FolderListing:
+    """List one name of a folder by the rules in force in it.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        status = os.lstat(rules.here(join(folder, name)))
+    except FileNotFoundError:
+        return FolderListing(folder, rules=rules)
+    if not rules.wants_file(name) or stat.S_ISDIR(status.st_mode):
+        return FolderListing(folder, rules=rules)
+    if stat.S_ISREG(status.st_mode):
+        return FolderListing(folder, Files.of([FileEntry(name, key_of(status))]), rules=rules)
+    return FolderListing(folder, oddities=(oddity(name, status.st_mode),), rules=rules)

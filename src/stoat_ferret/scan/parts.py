@@ -19,10 +19,10 @@ from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import FolderChanges, Seen
 from stoat_ferret.scan.examine import Examiner, OpenFolder
 from stoat_ferret.scan.job import Distributor, ScanJob
+from stoat_ferret.scan.listing import FileEntry, join
 from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.store import Writer
-from stoat_ferret.scan.walk import FileEntry, join
 
 PART_FILES = 200
 """Files of one part: some tenths of a second's work, so that little is lost with a worker."""

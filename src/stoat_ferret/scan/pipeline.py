@@ -22,7 +22,7 @@ it, perhaps in another process, to settle once the last part has ended.
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -33,11 +33,14 @@ from stoat_ferret.library.models import Library
 from stoat_ferret.library.repository import LibraryRepository, new_library
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.conclude import account_for, conclude
+from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.job import Distributor, ScanJob
 from stoat_ferret.scan.report import ScanReport, read_report
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import ScanOptions, covering, targets
 from stoat_ferret.scan.survey import Survey, Surveyed
+
+OpenDisk = Callable[[Callable[[], None]], AbstractContextManager[Disk]]
 
 TROUBLES: dict[str, type[ScanError | PathNotReadableError]] = {
     kind.__name__: kind for kind in (LibraryOfflineError, MassLossError, PathNotReadableError, ScanError)
@@ -79,6 +82,7 @@ def run_scan(
     *,
     max_loss_fraction: float,
     settle_seconds: float,
+    open_disk: OpenDisk,
     open_pool: Callable[[], ProbePool],
     distributor: Distributor | None = None,
     checkpoint: dict[str, Any] | None = None,
@@ -92,6 +96,7 @@ def run_scan(
         rules: which names are looked at.
         max_loss_fraction: for a library that is made by this scan.
         settle_seconds: likewise.
+        open_disk: opens what folders are looked at with, given what is to be done while that takes long.
         open_pool: opens the pool of probe processes, if any file is to be examined; it is closed before this returns.
         distributor: hands parts of the work to other jobs; without, all of it is done here.
         checkpoint: of a scan whose parts have ended.
@@ -105,8 +110,8 @@ def run_scan(
     """
     scan = _Scan(options, job, repository, rules, new_library_with=(max_loss_fraction, settle_seconds))
     if checkpoint is not None:
-        scan.go_on(Waits.from_json(checkpoint), distributor)
-    elif (waits := scan.begin(open_pool, distributor)) is not None:
+        scan.go_on(Waits.from_json(checkpoint), open_disk, distributor)
+    elif (waits := scan.begin(open_disk, open_pool, distributor)) is not None:
         return waits
     scan.raise_troubles()
     return read_report(repository.database, job.job_id)
@@ -131,7 +136,9 @@ class _Scan:
         self._rules = rules
         self._troubles: list[ScanError | PathNotReadableError] = []
 
-    def begin(self, open_pool: Callable[[], ProbePool], distributor: Distributor | None) -> Waits | None:
+    def begin(
+        self, open_disk: OpenDisk, open_pool: Callable[[], ProbePool], distributor: Distributor | None
+    ) -> Waits | None:
         """Survey every library; settle each at once, as long as no part was handed on."""
         options, job, repository = self._options, self._job, self._repository
         libraries = repository.libraries()
@@ -144,16 +151,17 @@ class _Scan:
         waits = Waits()
         with ExitStack() as opened:
             # Starting processes costs more than an unchanged rescan of thousands of files, so it waits for the first.
+            disk = opened.enter_context(open_disk(job.raise_if_cancelled))
             pool = cache(lambda: opened.enter_context(open_pool()))
             for target in targets(options, libraries):
                 try:
                     rules = self._rules_of(target.library)
-                    survey = Survey(target, options, job, repository, rules, pool, distributor)
+                    survey = Survey(target, options, job, repository, rules, disk, pool, distributor)
                     surveyed = survey.run()
                     if distributor is not None and distributor.counts()[1]:
                         waits.surveyed.append(surveyed)
                     else:
-                        conclude(surveyed, target.library, options, job, repository, rules)
+                        conclude(surveyed, target.library, options, job, repository, rules, disk)
                 except (ScanError, PathNotReadableError) as trouble:
                     self._troubles.append(trouble)
         if not waits.surveyed:
@@ -161,7 +169,7 @@ class _Scan:
         waits.troubles, waits.since = self._troubles, time.time()
         return waits
 
-    def go_on(self, waits: Waits, distributor: Distributor | None) -> None:
+    def go_on(self, waits: Waits, open_disk: OpenDisk, distributor: Distributor | None) -> None:
         """Settle the libraries whose parts have ended."""
         self._job.raise_if_cancelled()
         self._troubles = waits.troubles
@@ -169,12 +177,14 @@ class _Scan:
         account_for(failed, self._job, self._repository)
         with self._job.transaction() as connection:
             ledger.add_cost(connection, self._job.job_id, 0, max(0.0, time.time() - waits.since))
-        for surveyed in waits.surveyed:
-            try:
-                library = self._repository.library(surveyed.library_id)
-                conclude(surveyed, library, self._options, self._job, self._repository, self._rules_of(library))
-            except (ScanError, PathNotReadableError) as trouble:
-                self._troubles.append(trouble)
+        with open_disk(self._job.raise_if_cancelled) as disk:
+            for surveyed in waits.surveyed:
+                try:
+                    library = self._repository.library(surveyed.library_id)
+                    rules = self._rules_of(library)
+                    conclude(surveyed, library, self._options, self._job, self._repository, rules, disk)
+                except (ScanError, PathNotReadableError) as trouble:
+                    self._troubles.append(trouble)
 
     def _rules_of(self, library: Library) -> Rules:
         return self._rules.of_library(library.path_bytes, library.ignore)

@@ -119,6 +119,11 @@ def _whole(expression: str) -> str:
     return plain + ".+" if plain.endswith("/") else plain  # `name/**`: all that lies in a folder, and not the folder
 
 
+def as_it_is(path: bytes) -> bytes:
+    """Give a path back: on a machine where all lies where the catalogue says."""
+    return path
+
+
 class Rules:
     """The rules in force in one folder; immutable. Names are bytes."""
 
@@ -127,10 +132,10 @@ class Rules:
         extensions: Iterable[str],
         patterns: Sequence[str] = DEFAULT_IGNORE,
         *,
-        here: Callable[[bytes], bytes] = lambda path: path,
+        here: Callable[[bytes], bytes] = as_it_is,
     ) -> None:
         self.here = here
-        """Tells where a path of the catalogue lies on this machine."""
+        """Tells where a path of the catalogue lies on this machine; to be sent to other processes, no lambda."""
         extensions = sorted(extensions)
         self._endings = tuple(os.fsencode("." + extension) for extension in extensions)
         self._levels: tuple[_Level, ...] = (_Level(None, "default", patterns),)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
 from stoat_ferret.library.models import Library
+from stoat_ferret.scan.listing import FolderProblem, join
 from stoat_ferret.scan.rules import IgnoreRule, Rules
-from stoat_ferret.scan.walk import FolderProblem, folder_problem, join, list_folder, rules_inside
+from stoat_ferret.scan.walk import folder_problem, list_folder, rules_inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +71,12 @@ def emptied(library: Library, count: int) -> str:
     )
 
 
-def check_online(library: Library, rules: Rules, *, present: int, accept_loss: bool) -> None:
+def check_online(found: FolderProblem | bool, library: Library, *, present: int, accept_loss: bool) -> None:
     """Make sure that the library's folder is there and is not an empty mount point.
 
     Args:
-        library: whose folder is looked at.
-        rules: what counts as something in it.
+        found: what `holds_nothing` has said of the library's folder.
+        library: whose folder it is.
         present: videos of the library that are not missing.
         accept_loss: an emptied folder is meant to be empty.
 
@@ -84,17 +85,19 @@ def check_online(library: Library, rules: Rules, *, present: int, accept_loss: b
         PathNotReadableError: it is there and may not be read.
     """
     shown = paths.display(library.path_bytes)
-    listing = list_folder(library.path_bytes, rules)
-    if isinstance(listing, FolderProblem):
-        if listing.code == "FOLDER_NOT_READABLE":
+    if isinstance(found, FolderProblem):
+        if found.code == "FOLDER_NOT_READABLE":
             msg = f"The folder {shown} cannot be read by this user. Grant read and search permission, then scan again."
             raise PathNotReadableError(msg)
+        if found.code == "FOLDER_TIMEOUT":
+            msg = f"The disk of {shown} did not answer in time. Nothing was changed. Check that it is connected."
+            raise LibraryOfflineError(msg)
         msg = (
             f"The folder {shown} is not there; its disk is probably not mounted. Nothing was changed. "
             "Mount it, or check the path, and scan again."
         )
         raise LibraryOfflineError(msg)
-    if listing.empty and present and not accept_loss:
+    if found and present and not accept_loss:
         raise LibraryOfflineError(emptied(library, present))
 
 

@@ -15,11 +15,13 @@ from stoat_ferret.library.models import KnownFolder, LedgerRow, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us, steps
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import Seen, digest, settled
+from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.estimate import Estimate
 from stoat_ferret.scan.examine import Examiner, OpenFolder, still_written
 from stoat_ferret.scan.ground import Ground, innermost, look
 from stoat_ferret.scan.held import Due, Held
 from stoat_ferret.scan.job import Distributor, ScanJob
+from stoat_ferret.scan.listing import FolderListing, FolderProblem, join
 from stoat_ferret.scan.matching import Matcher
 from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.onefile import OneFile
@@ -28,7 +30,8 @@ from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, descend, why_ignored
 from stoat_ferret.scan.settle import absent_folders
 from stoat_ferret.scan.store import Writer
-from stoat_ferret.scan.walk import FolderListing, FolderProblem, Walker, join
+from stoat_ferret.scan.walk import folder_problem, holds_nothing
+from stoat_ferret.scan.walker import Walker
 
 POLL_SECONDS = 0.05
 """The longest wait in the loop; cancellation is seen, and batches are written, at least so often."""
@@ -66,6 +69,7 @@ def ensure_online(
     job: ScanJob,
     repository: LibraryRepository,
     rules: Rules,
+    disk: Disk,
     *,
     present: int,
 ) -> None:
@@ -76,12 +80,20 @@ def ensure_online(
         PathNotReadableError: it may not be read.
     """
     try:
-        check_online(library, rules, present=present, accept_loss=options.accept_loss)
+        found = _look_into(library, rules, disk)
+        check_online(found, library, present=present, accept_loss=options.accept_loss)
     except (LibraryOfflineError, PathNotReadableError):
         if not options.dry_run:
             with job.transaction() as connection:
                 repository.set_library_state(connection, library.id, "offline")
         raise
+
+
+def _look_into(library: Library, rules: Rules, disk: Disk) -> FolderProblem | bool:
+    try:
+        return disk.call(holds_nothing, library.path_bytes, rules)
+    except OSError as error:
+        return folder_problem(library.path_bytes, error)
 
 
 class Survey:
@@ -94,9 +106,11 @@ class Survey:
         job: ScanJob,
         repository: LibraryRepository,
         rules: Rules,
+        disk: Disk,
         pool: Callable[[], ProbePool],
         distributor: Distributor | None,
     ) -> None:
+        self._disk = disk
         self._target = target
         self._options = options
         self._job = job
@@ -131,7 +145,7 @@ class Survey:
             absence.clear(connection, self._job.job_id, self._target.library.id)
         self._ensure_online()
         self._look_at_volumes()
-        found = self._other_volume() or descend(self._target.start, self._target.library.path_bytes, self._rules)
+        found = self._other_volume() or self._descend()
         if isinstance(found, Obstacle):
             self._start_is_gone = found.gone
             self._take_obstacle(found)
@@ -141,7 +155,13 @@ class Survey:
 
     def _ensure_online(self) -> None:
         ensure_online(
-            self._target.library, self._options, self._job, self._repository, self._rules, present=self._present
+            self._target.library,
+            self._options,
+            self._job,
+            self._repository,
+            self._rules,
+            self._disk,
+            present=self._present,
         )
 
     def _look_at_volumes(self) -> None:
@@ -157,6 +177,7 @@ class Survey:
                 target.exclude,
                 self._repository,
                 self._rules.here,
+                self._disk,
                 accept_loss=options.accept_loss,
             )
         except LibraryOfflineError:
@@ -177,6 +198,14 @@ class Survey:
             return None
         problem = self._ground.refused[point]
         return Obstacle(False, problem.path, problem.code, problem.reason)
+
+    def _descend(self) -> Obstacle | Rules:
+        start = self._target.start
+        try:
+            return self._disk.call(descend, start, self._target.library.path_bytes, self._rules)
+        except OSError as error:
+            problem = folder_problem(start, error)
+            return Obstacle(False, problem.path, problem.code, problem.reason)
 
     def _conclude(self) -> Surveyed:
         """Note what is gone."""
@@ -203,13 +232,13 @@ class Survey:
         exclude = target.exclude | frozenset(self._ground.refused)
         walker: Walker | OneFile
         if self._options.only is not None:
-            walker = OneFile(target.start, self._options.only, rules)
+            walker = OneFile(target.start, self._options.only, rules, self._disk)
         else:
-            walker = Walker(target.start, rules, recursive=recursive, exclude=exclude)
+            walker = Walker(target.start, rules, self._disk, recursive=recursive, exclude=exclude)
         for problem in self._ground.refused.values():
             if paths.is_below(problem.path, target.start):
                 self._take_problem(problem)
-        with Estimate(target, rules, recursive=recursive, known=known) as estimate, walker:
+        with Estimate(target, rules, recursive=recursive, known=known) as estimate:
             while not (walker.ended and self._all_in_hand() and self._examiner.idle):
                 try:
                     self._job.raise_if_cancelled()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stoat_ferret import paths
-from stoat_ferret.scan.walk import join
+from stoat_ferret.scan.listing import join
 
 MOUNTS = Path("/proc/self/mountinfo")
 BY_UUID = Path("/dev/disk/by-uuid")
@@ -71,6 +71,10 @@ class Mounts:
                     self._volumes[folder] = _volume(mount)
                 return self._volumes[folder]
         return Volume("", "", "")
+
+    def point_of(self, path: bytes) -> bytes:
+        """Give the mount point that a path lies below as it is written; no link is followed, and nothing is touched."""
+        return next((folder for folder in reversed(paths.with_ancestors(path)) if folder in self._by_point), b"/")
 
     def points_below(self, path: bytes) -> list[bytes]:
         """Give the places under a folder at which another volume begins, written as that folder is."""

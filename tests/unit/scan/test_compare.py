@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from stoat_ferret.library.models import FileKey, KnownFile, Outcome
 from stoat_ferret.scan.compare import MTIME_GRANULARITY_NS, compare, digest, settled
+from stoat_ferret.scan.listing import FileEntry, Files, FolderListing
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FileEntry, FolderListing
 
 RULES = Rules(["mp4"])
 FOLDER = b"/v"
@@ -21,7 +21,7 @@ states = st.sampled_from(["available", "missing", "broken", "reject"])
 
 
 def listing(files: dict[bytes, FileKey]) -> FolderListing:
-    return FolderListing(FOLDER, tuple(FileEntry(name, key) for name, key in sorted(files.items())), (), ())
+    return FolderListing(FOLDER, Files.of(FileEntry(name, key) for name, key in sorted(files.items())), (), ())
 
 
 def known_file(path: bytes, key: FileKey, state: str) -> KnownFile:

@@ -15,8 +15,8 @@ from stoat_ferret.library.models import FileKey, KnownFile
 from stoat_ferret.scan import parts
 from stoat_ferret.scan.compare import FolderChanges, Seen
 from stoat_ferret.scan.examine import OpenFolder
+from stoat_ferret.scan.listing import FileEntry, join
 from stoat_ferret.scan.parts import PART_FILES, _open, _pack, part_files
-from stoat_ferret.scan.walk import FileEntry, join
 
 
 def folder(number: int, files: int, *, digest: bytes | None = b"d" * 16) -> tuple[OpenFolder, tuple[Seen, ...]]:

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.library import changes
 from stoat_ferret.library.models import Outcome
 from stoat_ferret.scan import parts as scan_parts
-from stoat_ferret.scan import store, survey, walk
+from stoat_ferret.scan import store, survey, walk, walker
+from stoat_ferret.scan.listing import FolderListing, FolderProblem
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import FolderListing, FolderProblem, list_folder
+from stoat_ferret.scan.walk import list_folder
 from stoat_ferret.settings import Settings
 from tests.factories import LONG_AGO_NS, Stage, nonzero, put
 
@@ -67,14 +68,18 @@ def unlisted(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> Iterator[None]:
     """Make some folders unreadable; the test's own user may read everything, so it is pretended."""
     hidden = {os.fsencode(path) for path in paths}
 
-    def scandir(path: bytes) -> Any:
-        if path in hidden:
-            raise PermissionError(13, "Permission denied", path)
-        return os.scandir(path)
+    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
+            if path in hidden:
+                raise PermissionError(13, "Permission denied", path)
+            return function(path, *arguments, **options)
+
+        return refuse
 
     class FakeOs:
         def __getattr__(self, name: str) -> Any:
-            return scandir if name == "scandir" else getattr(os, name)
+            found = getattr(os, name)
+            return refusing(found) if name in ("open", "scandir") else found
 
     with monkeypatch.context() as patched:
         patched.setattr(walk, "os", FakeOs())
@@ -533,14 +538,14 @@ def test_a_walk_that_ends_through_a_mistake_proves_nothing(
     fill(root / "a", 2)
     fill(root / "b", 2)
     stage.scan(root)
-    real = walk.list_folder
+    real = list_folder
 
     def fail_at_b(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
         if path.endswith(b"/b"):
             raise RuntimeError("A mistake of our own.")
         return real(path, rules)
 
-    monkeypatch.setattr(walk, "list_folder", fail_at_b)
+    monkeypatch.setattr(walker, "list_folder", fail_at_b)
     failed(stage.scan(root), "INTERNAL_ERROR")
     assert set(stage.states().values()) == {"available"}
 

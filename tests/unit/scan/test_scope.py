@@ -12,6 +12,7 @@ from stoat_ferret.library.repository import new_library
 from stoat_ferret.paths import is_below
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import Obstacle, ScanOptions, check_online, covering, descend, targets
+from stoat_ferret.scan.walk import holds_nothing
 from tests.factories import put
 
 RULES = Rules(["mp4"])
@@ -74,9 +75,11 @@ def test_a_library_that_is_a_file_now_is_offline(tmp_path: Path) -> None:
     """Whatever took its place, the library is not there."""
     put(tmp_path / "v")
     with pytest.raises(LibraryOfflineError, match="not there"):
-        check_online(library(bytes(tmp_path / "v")), RULES, present=0, accept_loss=True)
+        check_online(
+            holds_nothing(bytes(tmp_path / "v"), RULES), library(bytes(tmp_path / "v")), present=0, accept_loss=True
+        )
 
 
 def test_a_library_that_was_always_empty_is_online(tmp_path: Path) -> None:
     """There is nothing to lose."""
-    check_online(library(bytes(tmp_path)), RULES, present=0, accept_loss=False)
+    check_online(holds_nothing(bytes(tmp_path), RULES), library(bytes(tmp_path)), present=0, accept_loss=False)

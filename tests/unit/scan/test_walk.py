@@ -12,30 +12,17 @@ import pytest
 
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan import walk
+from stoat_ferret.scan.listing import FolderListing, FolderProblem, join
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.walk import (
     MOST_PATH_BYTES,
-    FolderListing,
-    FolderProblem,
-    Walker,
     count_files,
-    join,
     list_folder,
 )
 from tests.factories import put
 
 RULES = Rules(["mp4"])
 HALF = 1 << 63
-
-
-def taken(walker: Walker) -> list[FolderListing | FolderProblem]:
-    found = []
-    with walker:
-        while not walker.ended:
-            listing = walker.take(1.0)
-            if listing is not None:
-                found.append(listing)
-    return found
 
 
 def test_a_listing_holds_what_concerns_a_scan_sorted(tmp_path: Path) -> None:
@@ -99,7 +86,7 @@ class FailingOs:
         return getattr(os, name)
 
     @contextmanager
-    def scandir(self, path: bytes) -> Iterator[Any]:
+    def scandir(self, path: int) -> Iterator[Any]:
         if self.when == "opened":
             raise self.error
         with os.scandir(path) as entries:
@@ -138,72 +125,6 @@ def test_numbers_of_64_bits_fit_a_signed_column(raw: int, stored: int) -> None:
     assert FileKey.of(size=1, mtime_ns=-(1 << 70), inode=1, device=1).mtime_ns == -(1 << 63)
 
 
-def test_a_walk_lists_every_folder_once_in_order(tmp_path: Path) -> None:
-    """But for those that are excluded, whose libraries own what lies below; links are not followed."""
-    for name in ("b/1.mp4", "a/2.mp4", "a/deep/3.mp4", "inner/4.mp4"):
-        put(tmp_path / name)
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    root = bytes(tmp_path)
-    found = [listing.path for listing in taken(Walker(root, RULES, recursive=True, exclude=[root + b"/inner"]))]
-    assert found == [root, root + b"/a", root + b"/a/deep", root + b"/b"]
-    assert [listing.path for listing in taken(Walker(root, RULES, recursive=False))] == [root]
-
-
-def test_a_folder_that_vanishes_during_the_walk_is_a_problem(tmp_path: Path) -> None:
-    """Its parent was listed with it, so nothing is known about it."""
-    found = taken(Walker(bytes(tmp_path) + b"/never", RULES, recursive=True))
-    assert [listing.code for listing in found if isinstance(listing, FolderProblem)] == ["FOLDER_VANISHED"]
-
-
-def test_the_walker_waits_for_its_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lists a bounded number of files ahead, and can be left at any time."""
-    monkeypatch.setattr(walk, "ENTRIES_AHEAD", 2)
-    for number in range(20):
-        put(tmp_path / f"{number:02}" / "a.mp4")
-    listed = 0
-    real = walk.list_folder
-    enough = threading.Event()
-
-    def counting(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
-        nonlocal listed
-        listed += 1
-        if listed == 3:
-            enough.set()
-        return real(path, rules)
-
-    monkeypatch.setattr(walk, "list_folder", counting)
-    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
-        assert enough.wait(10)
-        assert walker.take(1.0) is not None
-        assert not walker.ended
-    assert listed < 20
-
-
-def test_what_goes_wrong_in_the_walkers_thread_is_raised_in_its_users(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It does not look like the end of the tree."""
-
-    def fail(path: bytes, rules: Rules) -> FolderListing:
-        raise RuntimeError("a mistake")
-
-    monkeypatch.setattr(walk, "list_folder", fail)
-    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
-        walker._thread.join(10)
-        with pytest.raises(RuntimeError, match="a mistake"):
-            assert walker.ended
-        with pytest.raises(RuntimeError, match="a mistake"):
-            walker.take(1.0)
-
-
-def test_nothing_to_take_is_none(tmp_path: Path) -> None:
-    """At the end, and where there is nothing yet."""
-    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
-        while walker.take(0) is None and not walker.ended:
-            pass
-        assert walker.take(0) is None
-
-
 def test_counting_goes_by_names(tmp_path: Path) -> None:
     """What a scan will meet, roughly; it stops when it is told to, and passes over what cannot be read."""
     for name in ("1.mp4", "a/2.mp4", "a/b/3.mp4", "inner/4.mp4", ".hidden/5.mp4", "6.txt"):
@@ -221,26 +142,6 @@ def test_joining_does_not_take_a_name_for_a_root() -> None:
     """Neither below the root folder itself."""
     assert join(b"/", b"a") == b"/a"
     assert join(b"/v", b"a") == b"/v/a"
-
-
-def test_a_disk_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled scan ends although a listing does not."""
-    monkeypatch.setattr(walk, "LEAVE_SECONDS", 0.05)
-    asked, released = threading.Event(), threading.Event()
-
-    def hang(path: bytes, rules: Rules) -> FolderListing:
-        asked.set()
-        released.wait(30)
-        return FolderListing(path, (), (), ())
-
-    monkeypatch.setattr(walk, "list_folder", hang)
-    with Walker(bytes(tmp_path), RULES, recursive=True) as walker:
-        assert asked.wait(10)
-        assert walker.take(0) is None
-    assert walker._thread.is_alive()
-    released.set()
-    walker._thread.join(10)
-    assert not walker._thread.is_alive()
 
 
 def test_a_path_too_long_for_a_key_is_a_problem_that_says_so(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
 from stoat_ferret.scan.examine import STILL_WRITTEN
 from stoat_ferret.scan.job import Distributor
-from stoat_ferret.scan.pipeline import Waits, run_scan
+from stoat_ferret.scan.pipeline import OpenDisk, Waits, run_scan
 from stoat_ferret.scan.report import read_report
-from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.rules import Rules, as_it_is
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.scan.walk import MOST_PATH_BYTES
 from stoat_ferret.settings import Settings
@@ -233,20 +233,31 @@ async def look_again(job: Job, queue: AsyncJobQueue, repository: LibraryReposito
             log.warning("cannot have a folder scanned again by itself", error=error.message)
 
 
+def _say_what_was_done(context: JobContext, repository: LibraryRepository, *, shared: bool) -> None:
+    try:
+        if shared:
+            context.shut()  # parts may still be at work; what they store from here on would be in no report
+        context.partial_result = read_report(repository.database, context.job_id).to_json()
+    except StorageError as error:  # how the scan ended is worth more than its figures
+        log.warning("cannot say what the scan had done", error=error.message)
+
+
 def make_scan_handler(
     repository: LibraryRepository,
     settings: Settings,
     *,
+    open_disk: OpenDisk,
     open_pool: Callable[[], ProbePool] | None = None,
     queue: AsyncJobQueue | None = None,
     share_out: bool = False,
-    here: Callable[[bytes], bytes] = lambda path: path,
+    here: Callable[[bytes], bytes] = as_it_is,
 ) -> JobHandler:
     """Give the handler that does scans.
 
     Args:
         repository: the catalogue that is written.
         settings: which files are examined, and with what limits.
+        open_disk: opens what folders are looked at with.
         open_pool: opens the probe processes; by default as the settings say.
         queue: where scans are submitted of what could not be looked at yet; without, it waits for the next scan.
         share_out: let other workers take part in a scan, through the queue.
@@ -262,6 +273,7 @@ def make_scan_handler(
             rules,
             max_loss_fraction=settings.max_loss_fraction,
             settle_seconds=settings.settle_seconds,
+            open_disk=open_disk,
             open_pool=open_pool or partial(probe_pool, settings),
             distributor=distributor,
             checkpoint=context.checkpoint,
@@ -282,14 +294,7 @@ def make_scan_handler(
                 await look_again(job, queue, repository, settings)
             return result
         except (JobCancelled, StoatError, OSError):
-            try:
-                if distributor is not None:
-                    # Parts may still be at work; what they store from here on would be in no report.
-                    await asyncio.to_thread(context.shut)
-                report = await asyncio.to_thread(read_report, repository.database, job.id)
-                context.partial_result = report.to_json()
-            except StorageError as error:  # how the scan ended is worth more than its figures
-                log.warning("cannot say what the scan had done", error=error.message)
+            await asyncio.to_thread(_say_what_was_done, context, repository, shared=distributor is not None)
             raise
 
     return handle

@@ -1,0 +1,124 @@
+"""What a folder holds, as far as a scan is concerned: a complete listing, or a problem; never half."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from stoat_ferret.library.models import FileKey
+from stoat_ferret.scan.rules import Rules
+
+LARGEST_TIME = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A regular file with a video's ending, as `lstat` saw it."""
+
+    name: bytes
+    key: FileKey
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """An entry with a video's ending that is never opened."""
+
+    name: bytes
+    code: str
+    reason: str
+
+
+class Files(Sequence[FileEntry]):
+    """The files of one folder, sorted by name; packed, since there may be a million, and most never change.
+
+    Each is taken out only when it is asked for. `state` has to be hashed to tell whether any changed.
+    """
+
+    __slots__ = ("_devices", "_inodes", "_names", "_sizes", "_times")
+
+    def __init__(self, rows: Iterable[tuple[bytes, int, int, int, int]] = ()) -> None:
+        """Pack rows of name, size, mtime in nanoseconds, inode and device; the last three as the system gives them."""
+        columns = list(zip(*sorted(rows), strict=True)) or [(), (), (), (), ()]
+        names, sizes, times, inodes, devices = columns
+        self._names = b"/".join(names)  # which no name holds
+        self._sizes = array("Q", sizes)
+        try:
+            self._times = array("q", times)
+        except OverflowError:  # beyond the year 2262
+            self._times = array("q", [max(-LARGEST_TIME - 1, min(time, LARGEST_TIME)) for time in times])
+        self._inodes = array("Q", inodes)
+        self._devices = array("Q", devices)
+
+    @classmethod
+    def of(cls, entries: Iterable[FileEntry]) -> "Files":
+        """Pack entries."""
+        return cls(
+            (
+                entry.name,
+                entry.key.size,
+                entry.key.mtime_ns,
+                entry.key.inode % (1 << 64),
+                entry.key.device % (1 << 64),
+            )
+            for entry in entries
+        )
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __iter__(self) -> Iterator[FileEntry]:
+        names = self._names.split(b"/") if self._names else []
+        for name, size, time, inode, device in zip(
+            names, self._sizes, self._times, self._inodes, self._devices, strict=True
+        ):
+            yield FileEntry(name, FileKey.of(size=size, mtime_ns=time, inode=inode, device=device))
+
+    @overload
+    def __getitem__(self, index: int) -> FileEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FileEntry]: ...
+    def __getitem__(self, index: int | slice) -> FileEntry | list[FileEntry]:
+        return list(self)[index]
+
+    @property
+    def state(self) -> tuple[bytes, ...]:
+        """Bytes that are equal exactly where names, sizes, times and inodes are; devices change with every remount."""
+        return (self._names, self._sizes.tobytes(), self._times.tobytes(), self._inodes.tobytes())
+
+    @property
+    def newest_ns(self) -> int | None:
+        """The latest mtime, in nanoseconds since 1970 UTC; None where there is no file."""
+        return max(self._times, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderListing:
+    """All that lies directly in a folder and concerns a scan, sorted by name."""
+
+    path: bytes
+    files: Files = field(default_factory=Files)
+    folders: tuple[bytes, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
+    rules: Rules | None = None
+    """Those in force in it; None where nobody is to ask."""
+    ignored: bool = False
+    """True where a rule that a person made leaves out something in it that might be, or hold, a video."""
+
+    @property
+    def empty(self) -> bool:
+        """True where nothing here could be, or hold, a video."""
+        return not (self.files or self.folders or self.oddities or self.ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderProblem:
+    """A folder that could not be listed as a whole; it proves nothing about what is in it."""
+
+    path: bytes
+    code: str
+    reason: str
+
+
+def join(folder: bytes, name: bytes) -> bytes:
+    """Give the path of an entry; `os.path.join` would take a name with a leading slash for a new root."""
+    return (folder if folder.endswith(b"/") else folder + b"/") + name
