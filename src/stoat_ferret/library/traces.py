@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import rejects, videos, volumes
@@ -23,6 +23,15 @@ class VolumeRow:
     root: str
 
 
+MOST_ALIKE = 64
+ALIKE = (
+    select(*KNOWN_COLUMNS)
+    .where(videos.c.fingerprint == bindparam("fingerprint"))
+    .order_by(videos.c.state != "missing", videos.c.missing_since.desc(), videos.c.pk)
+    .limit(MOST_ALIKE)
+)
+
+
 def by_inode(database: Database, inodes: Collection[int]) -> Mapping[int, list[KnownFile]]:
     """Give what is known of files with these inodes, wherever they are or were; videos first."""
     found: dict[int, list[KnownFile]] = defaultdict(list)
@@ -36,15 +45,16 @@ def by_inode(database: Database, inodes: Collection[int]) -> Mapping[int, list[K
 
 
 def by_fingerprint(database: Database, fingerprints: Collection[str]) -> Mapping[str, list[KnownFile]]:
-    """Give the videos with these fingerprints, those that are missing first, the latest of them foremost."""
-    found: dict[str, list[KnownFile]] = defaultdict(list)
-    order = (videos.c.state != "missing", videos.c.missing_since.desc(), videos.c.pk)
+    """Give the videos with these fingerprints, those that are missing first, the latest of them foremost.
+
+    Of each content `MOST_ALIKE` at most: there may be thousands of copies of one file.
+    """
     with database.read() as connection:
-        for step in steps(sorted(fingerprints)):
-            query = select(videos.c.fingerprint, *KNOWN_COLUMNS).where(videos.c.fingerprint.in_(step)).order_by(*order)
-            for row in connection.execute(query):
-                found[row.fingerprint].append(known_video(row))
-    return found
+        found = {
+            fingerprint: [known_video(row) for row in connection.execute(ALIKE, {"fingerprint": fingerprint})]
+            for fingerprint in sorted(fingerprints)
+        }
+    return {fingerprint: files for fingerprint, files in found.items() if files}
 
 
 def present_at(database: Database, paths: Collection[bytes]) -> dict[bytes, KnownFile]:

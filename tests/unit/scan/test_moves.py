@@ -4,6 +4,7 @@ import os
 import shutil
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -293,3 +294,26 @@ def test_force_examines_what_has_moved(stage: Stage, root: Path) -> None:
     assert stage.counts(root, force=True) == {"moved": 1, "updated": 1}
     assert new in stage.pool.examined
     assert ids(stage)[new] == before
+
+
+def test_a_thousand_copies_of_one_file_cost_no_million_looks(
+    stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each new file is held against some of those that hold the same, not against all."""
+    looks = 0
+
+    class CountingOs:
+        def __getattr__(self, name: str) -> Any:
+            nonlocal looks
+            looks += name == "lstat"
+            return getattr(os, name)
+
+    original = put(root / "0.mp4")
+    for number in range(1, 400):
+        shutil.copy2(original, root / f"{number}.mp4")
+    stage.scan(root)
+    for number in range(400, 800):
+        shutil.copy2(original, root / f"{number}.mp4")
+    monkeypatch.setattr(moves, "os", CountingOs())
+    assert stage.counts(root) == {"new": 400, "unchanged": 401}
+    assert looks < 400 * 100
