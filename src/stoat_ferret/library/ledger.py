@@ -21,7 +21,11 @@ STORED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED)
 def record(connection: Connection, job_id: str, rows: Sequence[tuple[int | None, LedgerRow]]) -> None:
     """Write rows, each with the folder it lies in; a later row about the same path replaces the earlier one."""
     if rows:
-        values = [{"job_id": job_id, "folder_pk": folder_pk, **asdict(row)} for folder_pk, row in rows]
+        # Not by `asdict`, which copies each value, and is called for every folder there is.
+        values = [
+            {"job_id": job_id, "folder_pk": folder_pk, **{name: getattr(row, name) for name in LedgerRow.__slots__}}
+            for folder_pk, row in rows
+        ]
         statement = insert(connection, ledger)
         changed = {name: statement.excluded[name] for name in ("folder_pk", *LedgerRow.__dataclass_fields__)}
         connection.execute(

@@ -60,22 +60,36 @@ class _Pattern:
     """False for one that takes names in again."""
     expression: re.Pattern[str]
 
+    def may_match(self, endings: Sequence[bytes]) -> bool:
+        """Tell whether it might match a file with one of these endings, in small letters; True if unsure."""
+        pattern = self.rule.pattern.rstrip()
+        if pattern.endswith("/") and not pattern.endswith("\\/"):
+            return False  # folders only
+        plain = re.fullmatch(r"\*(\.[A-Za-z0-9!_-]+)", pattern)
+        return plain is None or any(ending.decode("latin-1").endswith(plain[1].lower()) for ending in endings)
+
     def matches(self, path: str) -> bool:
         return self.expression.fullmatch(path) is not None
+
+
+def _either(patterns: Iterable[_Pattern]) -> re.Pattern[str]:
+    either = "|".join(f"(?:{pattern.expression.pattern})" for pattern in patterns)
+    return re.compile(either or "(?!)", re.DOTALL)
 
 
 class _Level:
     """The rules of one source, relative to one folder."""
 
-    def __init__(self, folder: bytes | None, source: str, lines: Iterable[str]) -> None:
+    def __init__(self, folder: bytes | None, source: str, lines: Iterable[str], endings: Sequence[bytes]) -> None:
         self.folder = folder
         """None: of every folder, so that names are matched alone."""
         self.patterns = tuple(
             pattern for number, line in enumerate(lines, 1) if (pattern := _pattern(source, number, line)) is not None
         )
         # One expression instead of a dozen: this runs for every name of a tree that may hold millions.
-        either = "|".join(f"(?:{pattern.expression.pattern})" for pattern in self.patterns)
-        self.any = re.compile(either or "(?!)", re.DOTALL)
+        self.any = _either(self.patterns)
+        self.any_of_video = _either([pattern for pattern in self.patterns if pattern.may_match(endings)])
+        """Of those that may match a file with a video's ending: of the default ones, which name other endings, few."""
 
     def prefix(self, folder: bytes | None) -> str:
         """Give what a name in a folder has before it in the eyes of these rules."""
@@ -138,7 +152,7 @@ class Rules:
         """Tells where a path of the catalogue lies on this machine; to be sent to other processes, no lambda."""
         extensions = sorted(extensions)
         self._endings = tuple(os.fsencode("." + extension) for extension in extensions)
-        self._levels: tuple[_Level, ...] = (_Level(None, "default", patterns),)
+        self._levels: tuple[_Level, ...] = (_Level(None, "default", patterns, self._endings),)
         self._folder: bytes | None = None
         self.digest = xxhash.xxh3_64_digest("\0".join([*extensions, "", *patterns]).encode())
         """Changes whenever the rules do."""
@@ -148,7 +162,7 @@ class Rules:
         if not ignore:
             return self._with((), folder, b"")
         lines = [line.encode().decode("latin-1") for line in ignore]
-        return self._with((_Level(folder, "library", lines),), folder, "\0".join(ignore).encode())
+        return self._with((_Level(folder, "library", lines, self._endings),), folder, "\0".join(ignore).encode())
 
     def inside(self, folder: bytes, ignore_file: bytes | None) -> "Rules":
         """Give the rules in force inside a folder.
@@ -161,7 +175,7 @@ class Rules:
             return self if len(self._levels) == 1 else self._with((), folder, b"")
         lines = ignore_file.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
         source = paths.display(folder.rstrip(b"/") + b"/" + IGNORE_FILE)
-        return self._with((_Level(folder, source, lines),), folder, ignore_file)
+        return self._with((_Level(folder, source, lines, self._endings),), folder, ignore_file)
 
     def _with(self, levels: tuple[_Level, ...], folder: bytes, content: bytes) -> "Rules":
         rules = object.__new__(Rules)
@@ -179,10 +193,16 @@ class Rules:
 
     def decision(self, name: bytes, *, is_folder: bool) -> IgnoreRule | None:
         """Give the rule that leaves out a name in this folder; None where none does."""
-        plain = name.decode("latin-1") + "/" if is_folder else name.decode("latin-1")
+        return self._decision(name.decode("latin-1") + ("/" if is_folder else ""), of_video=False)
+
+    def decision_on_video(self, name: bytes) -> IgnoreRule | None:
+        """Give the rule that leaves out a file in this folder whose name has a video's ending; None where none does."""
+        return self._decision(name.decode("latin-1"), of_video=True)
+
+    def _decision(self, plain: str, *, of_video: bool) -> IgnoreRule | None:
         for level, prefix in self._prefixed:
             path = prefix + plain
-            if level.any.match(path) is None:
+            if (level.any_of_video if of_video else level.any).match(path) is None:
                 continue
             for pattern in reversed(level.patterns):
                 if pattern.matches(path):
@@ -195,7 +215,7 @@ class Rules:
 
     def wants_file(self, name: bytes) -> bool:
         """Tell whether a file of this name may be a video."""
-        return name.lower().endswith(self._endings) and self.decision(name, is_folder=False) is None
+        return self.is_video_name(name) and self.decision_on_video(name) is None
 
     def wants_folder(self, name: bytes) -> bool:
         """Tell whether a folder of this name is to be looked into."""

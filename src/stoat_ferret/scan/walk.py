@@ -59,7 +59,8 @@ def _list(path: bytes, folder: int, rules: Rules, goes_on: Callable[[], None]) -
             is_folder = entry.is_dir(follow_symlinks=False)
             if not is_folder and not rules.is_video_name(name):
                 continue
-            if (rule := rules.decision(name, is_folder=is_folder)) is not None:
+            rule = rules.decision(name, is_folder=True) if is_folder else rules.decision_on_video(name)
+            if rule is not None:
                 ignored |= _by_choice(rule)
                 continue
             if is_folder:
