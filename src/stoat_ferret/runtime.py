@@ -15,6 +15,7 @@ from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler, probe_pool
 from stoat_ferret.api.services.schedules import Scheduler, check_settings
 from stoat_ferret.api.services.verify import VERIFY_JOB_TYPE, make_verify_handler
+from stoat_ferret.api.services.watching import Watcher
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
 from stoat_ferret.db.migrate import is_there, upgrade
 from stoat_ferret.db.reserve import Reserve
@@ -72,12 +73,18 @@ class Runtime:
             version=__version__,
             places=self.roots.places(),
             reaches=self._reaches if self.roots.roots or self.settings.database_url else None,
-            beside=[self.scheduler().run, self._count],
+            beside=[self.scheduler().run, self.watcher().run, self._count],
         )
 
     def scheduler(self) -> Scheduler:
         """Give what submits jobs that are due by themselves."""
         return Scheduler(self.queue, self.repository, self.settings)
+
+    def watcher(self) -> Watcher:
+        """Give what scans watched libraries when something changes in them."""
+        return Watcher(
+            self.queue, self.repository, self.settings, here=self.roots.here_or_same, reaches=self.roots.reaches
+        )
 
     async def _count(self) -> None:
         await count_regularly(self.queue, self.tally.take, every_seconds=self.settings.lease_renew_seconds)

@@ -87,6 +87,9 @@ class Settings(BaseSettings):
         le=3600,
         description="For libraries made from now on: a file younger than this may still be being written.",
     )
+    watch_poll_seconds: float = Field(
+        900.0, gt=0, description="How often a watched library is scanned whole where its disk does not tell of changes."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe message shown.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines are written.")
 

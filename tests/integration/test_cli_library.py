@@ -360,6 +360,10 @@ def test_libraries_come_and_go(run: Any, tmp_path: Path) -> None:
     assert (json.loads(out)["ignore"], json.loads(out)["keep_missing_days"]) == ([], 9)
     status, out, _ = run("libraries", "set", folder, "--keep-missing-days", "0", "--json")
     assert json.loads(out)["keep_missing_days"] is None
+    status, out, _ = run("libraries", "set", folder, "--watch")
+    assert "as soon as a worker looks" in out
+    status, out, _ = run("libraries", "set", folder, "--no-watch", "--json")
+    assert json.loads(out)["watch"] is False
     assert run("libraries", "set", folder)[0] == 2
     assert run("libraries", "set", folder, "--ignore", "!")[0] == 2
     assert run("libraries", "purge", folder)[0] == 0

@@ -138,6 +138,10 @@ def test_a_library_is_made_with_what_is_set_for_it(client: TestClient, tmp_path:
     library = made(client, tmp_path / "v", name="Films", ignore=["proxies/"], settle_seconds=2, keep_missing_days=30)
     assert (library["name"], library["ignore"], library["video_count"]) == ("Films", ["proxies/"], 0)
     assert (library["settle_seconds"], library["keep_missing_days"]) == (2, 30)
+    assert (library["watch"], library["watching"]) == (False, None)
+    answer = client.patch(f"/api/v1/libraries/{library['id']}", json={"watch": True})
+    assert answer.json()["watch"] is True
+    problem(client.patch(f"/api/v1/libraries/{library['id']}", json={"watch": 1}), 422, "VALIDATION_ERROR")
     problem(client.post("/api/v1/libraries", json={"path": str(tmp_path / "v")}), 409, "LIBRARY_EXISTS")
     problem(client.post("/api/v1/libraries", json={"path": str(tmp_path / "nothing")}), 400, "INVALID_PATH")
     problem(client.post("/api/v1/libraries", json={"name": "x"}), 400, "INVALID_PATH")

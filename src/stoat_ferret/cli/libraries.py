@@ -54,7 +54,7 @@ SET_HELP = help_text(
     "What is not given stays. A schedule is a line of cron in this machine's time: minute, hour, day of the month, "
     "month, day of the week. Its scans run in any worker, that of `stoat serve` for one, and what was missed while "
     "none ran is made up for once. Prints the library as it then is.",
-    examples='stoat libraries set ~/Videos --schedule "0 3 * * *"\nstoat libraries set ~/Videos --no-schedule\n'
+    examples='stoat libraries set ~/Videos --schedule "0 3 * * *"\nstoat libraries set ~/Videos --watch\n'
     'stoat libraries set /mnt/archive --name "The archive" --max-loss-fraction 0.1\n'
     'stoat libraries set ~/Videos --ignore "proxies/" --ignore "*.tmp.mov" --keep-missing-days 90',
     related="stoat libraries list, stoat schedules",
@@ -141,6 +141,11 @@ KeepOption = Annotated[
     ),
 ]  # fmt: skip
 
+WatchOption = Annotated[
+    bool | None,
+    typer.Option("--watch/--no-watch", help="Scan what changes in it by itself, or not.", show_default=False),
+]
+
 
 def add_library(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder.", show_default=False)],
@@ -150,6 +155,7 @@ def add_library(
     ignore: IgnoreOption = None,
     settle_seconds: SettleOption = None,
     keep_missing_days: KeepOption = None,
+    watch: WatchOption = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -157,7 +163,7 @@ def add_library(
     """Make a library."""
     from stoat_ferret.api.services.libraries import make
 
-    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days)
+    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days, watch)
     with opened(quiet_settings(data_dir, database_url), create=True) as runtime:
         library = asyncio.run(make(absolute_path(folder), given, runtime.settings, runtime.repository))
         asyncio.run(runtime.scheduler().align())
@@ -175,6 +181,7 @@ def set_library(
     no_ignore: NoIgnore = False,
     settle_seconds: SettleOption = None,
     keep_missing_days: KeepOption = None,
+    watch: WatchOption = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -184,7 +191,7 @@ def set_library(
         raise typer.BadParameter("Give either --schedule or --no-schedule.")
     if ignore and no_ignore:
         raise typer.BadParameter("Give either --ignore or --no-ignore.")
-    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days)
+    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days, watch)
     given |= ({"schedule": None} if no_schedule else {}) | ({"ignore": ()} if no_ignore else {})
     if not given:
         raise typer.BadParameter("Nothing to set. Give --schedule, --name, --ignore, or what else --help tells.")
@@ -260,12 +267,13 @@ def _given(
     ignore: list[str] | None,
     settle_seconds: float | None,
     keep_missing_days: float | None,
+    watch: bool | None,
 ) -> dict[str, Any]:
     """Give what was given, checked."""
     from stoat_ferret.api.schemas.library import checked_patterns
     from stoat_ferret.jobs import cron
 
-    given: dict[str, Any] = {"max_loss_fraction": max_loss_fraction, "settle_seconds": settle_seconds}
+    given: dict[str, Any] = {"max_loss_fraction": max_loss_fraction, "settle_seconds": settle_seconds, "watch": watch}
     if schedule is not None:
         cron.check(schedule)
         given["schedule"] = schedule.strip()
@@ -300,8 +308,18 @@ def _facts(library: "Library") -> list[tuple[str, str | None]]:
     kept = "for ever" if library.keep_missing_days is None else f"{library.keep_missing_days:g} days"
     rules = [("Ignored", "  ".join(map(clean, library.ignore)))] if library.ignore else []
     settled = f"a file counts as written {library.settle_seconds:g} s after its last change"
-    more = [("Loss", loss), *rules, ("Settling", settled), ("Missing", f"kept {kept}")]
+    watched = [("Watched", _watched(library))] if library.watch else []
+    more = [("Loss", loss), *watched, *rules, ("Settling", settled), ("Missing", f"kept {kept}")]
     return [*zip(names, _cells(library), strict=True), *more]
+
+
+def _watched(library: "Library") -> str:
+    by = {
+        "events": "the file system tells of changes",
+        "polling": f"by scans every so often: {library.watching_reason}",
+        None: "as soon as a worker looks",
+    }
+    return by[library.watching]
 
 
 def _cells(library: "Library") -> tuple[str, ...]:

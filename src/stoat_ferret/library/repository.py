@@ -39,6 +39,7 @@ from stoat_ferret.library.models import (
     Unset,
     Video,
     VideoDetail,
+    Watching,
 )
 
 T = TypeVar("T")
@@ -133,6 +134,17 @@ class LibraryRepository:
             if values:
                 connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
             return _library_from_row(_library_row(connection, library_id))
+
+    def record_watching(self, library_id: str, watching: Watching | None, reason: str | None) -> None:
+        """Record how a library is watched now, and why not by events, in a sentence.
+
+        Raises:
+            LibraryNotFoundError: there is none with this id.
+        """
+        with self.database.write() as connection:
+            _library_row(connection, library_id)
+            values = {"watching": watching, "watching_reason": reason}
+            connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
 
     def covering_library(self, path: bytes, *, outermost: bool = False) -> Library | None:
         """Give the innermost, or outermost, library that `path` lies in, if any; asks for its possible places only."""
@@ -230,8 +242,9 @@ class LibraryRepository:
         )
         # Of the folders, not of the files: there are hundreds of times fewer, and it is only an estimate.
         counted = func.coalesce(func.sum(folders.c.unchanged_count + folders.c.reject_count), 0)
+        query = select(counted).where(folders.c.library_id == library_id, place)
         with self.database.read() as connection:
-            return int(connection.execute(select(counted).where(folders.c.library_id == library_id, place)).scalar_one())
+            return int(connection.execute(query).scalar_one())
 
     def count_present(self, library_id: str) -> int:
         """Count the library's videos that are not missing."""

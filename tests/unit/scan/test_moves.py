@@ -310,10 +310,10 @@ def test_a_thousand_copies_of_one_file_cost_no_million_looks(
 
     original = put(root / "0.mp4")
     for number in range(1, 400):
-        shutil.copy2(original, root / f"{number}.mp4")
+        shutil.copy2(original, bytes(root / f"{number}.mp4"))
     stage.scan(root)
     for number in range(400, 800):
-        shutil.copy2(original, root / f"{number}.mp4")
+        shutil.copy2(original, bytes(root / f"{number}.mp4"))
     monkeypatch.setattr(moves, "os", CountingOs())
     assert stage.counts(root) == {"new": 400, "unchanged": 401}
     assert looks < 400 * 100

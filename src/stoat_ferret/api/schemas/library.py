@@ -11,11 +11,12 @@ from stoat_ferret import paths
 from stoat_ferret.api.schemas.texts import one_line
 from stoat_ferret.api.schemas.times import from_microseconds, from_microseconds_or_none
 from stoat_ferret.errors import InvalidPathError
-from stoat_ferret.library.models import Library, LibraryState
+from stoat_ferret.library.models import Library, LibraryState, Watching
 
 Pattern = Annotated[str, Field(min_length=1, max_length=1000)]
 SETTLE_HELP = "A file younger than so many seconds may still be being written; scans wait until it is older."
 KEEP_HELP = "Entries that are missing for longer than so many days are forgotten by the daily maintenance; null: never."
+WATCH_HELP = "Scan what changes in it by itself, soon after."
 IGNORE_HELP = "Patterns in gitignore's syntax, relative to its folder, besides the default ones."
 
 
@@ -58,6 +59,11 @@ class LibraryResponse(BaseModel):
     ignore: list[str] = Field(description=IGNORE_HELP, examples=[["proxies/", "*.tmp.mov"]])
     settle_seconds: float = Field(description=SETTLE_HELP)
     keep_missing_days: float | None = Field(description=KEEP_HELP)
+    watch: bool = Field(description=WATCH_HELP)
+    watching: Watching | None = Field(
+        description="How it is watched now: by `events`, or by `polling`, whole scans every so often. Null: not at all."
+    )
+    watching_reason: str | None = Field(description="Why not by events, in a sentence.")
     video_count: int = Field(description="All entries, missing ones included.")
     created_at: datetime
     last_scan: LastScan | None
@@ -80,6 +86,9 @@ class LibraryResponse(BaseModel):
             ignore=list(library.ignore),
             settle_seconds=library.settle_seconds,
             keep_missing_days=library.keep_missing_days,
+            watch=library.watch,
+            watching=library.watching,
+            watching_reason=library.watching_reason,
             video_count=library.video_count,
             created_at=from_microseconds(library.created_at),
             last_scan=last,
@@ -111,6 +120,7 @@ class LibraryPatch(BaseModel):
     ignore: list[Pattern] = Field([], max_length=500, description=IGNORE_HELP, examples=[["proxies/"]])
     settle_seconds: float = Field(0.0, ge=0, le=3600, description=SETTLE_HELP)
     keep_missing_days: float | None = Field(None, gt=0, le=36500, description=KEEP_HELP)
+    watch: bool = Field(False, strict=True, description=WATCH_HELP)
 
     @field_validator("name")
     @classmethod

@@ -7,6 +7,8 @@ from stoat_ferret.settings import Settings
 
 ASKED_FOR = 10
 """The priority of what a person or program waits for."""
+NOTICED = 5
+"""The priority of what a watched library brings: small scans of the folders that were touched."""
 BY_ITSELF = 0
 """The priority of what a schedule brings."""
 UPKEEP = -10
