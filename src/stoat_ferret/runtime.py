@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,8 @@ from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
-from stoat_ferret.media.pool import FrameGrabber
+from stoat_ferret.media.hashing import Throttle
+from stoat_ferret.media.pool import FrameGrabber, ProbePool
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.media.tally import ProbeTally
 from stoat_ferret.places import Roots, parse_roots
@@ -143,9 +144,10 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             opened.callback(store.database.close)
         tally = ProbeTally()
         disks = DiskShelf(settings.list_timeout_seconds)
-        pools, shunned = PoolShelf(partial(probe_pool, settings, tally)), Shunned()
+        open_pool = partial(probe_pool, settings, tally, Throttle(settings.scan_bytes_per_second))
+        pools, shunned = PoolShelf(open_pool), Shunned()
         handlers = {
-            **_scan_handlers(settings, repository, queue, roots, disks, pools, shunned, tally),
+            **_scan_handlers(settings, repository, queue, roots, disks, open_pool, pools, shunned),
             VERIFY_JOB_TYPE: make_verify_handler(repository, here=roots.here_or_same),
             PURGE_JOB_TYPE: make_purge_handler(repository),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
@@ -184,9 +186,9 @@ def _scan_handlers(
     queue: AsyncJobQueue,
     roots: Roots,
     disks: DiskShelf,
+    open_pool: Callable[[], ProbePool],
     pools: PoolShelf,
     shunned: Shunned,
-    tally: ProbeTally,
 ) -> dict[str, JobHandler]:
     # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
     share_out = settings.database_url is not None
@@ -195,7 +197,7 @@ def _scan_handlers(
             repository,
             settings,
             open_disk=disks.open,
-            open_pool=partial(probe_pool, settings, tally),
+            open_pool=open_pool,
             queue=queue,
             share_out=share_out,
             here=roots.here_or_same,

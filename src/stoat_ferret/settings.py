@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     )
     probe_timeout_seconds: float = Field(30.0, gt=0, description="Time that one file may take to be examined.")
     probe_memory_mib: int = Field(2048, ge=512, description="Address space that one examining process may use, in MiB.")
+    scan_bytes_per_second: float = Field(
+        0.0,
+        ge=0,
+        description="How much content a worker's scans read in a second; 0: as fast as it goes.",
+    )
     path_timeout_seconds: float = Field(2.0, gt=0, description="Time that a disk has to answer whether a path exists.")
     list_timeout_seconds: float = Field(
         60.0, gt=0, description="Time that a disk may be silent while a scan lists one of its folders."

@@ -120,7 +120,7 @@ def test_an_unchanged_file_is_not_opened(real: Stage, footage: Path, tmp_path: P
         pytest.skip("strace is not installed")
     real.scan(footage)
     trace = tmp_path / "trace"
-    command: list[str | Path] = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=open,openat,openat2,creat"]
+    command: list[str | Path] = ["strace", "-f", "-qq", "-o", trace, "-y", "-e", "trace=open,openat,openat2,creat"]
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     try:

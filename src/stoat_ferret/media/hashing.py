@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,20 +27,27 @@ class Hashed:
 
 
 class Throttle:
-    """Lets so many bytes a second through; 0 lets all through."""
+    """Lets so many bytes a second through; 0 lets all through. Any thread may call."""
 
     def __init__(self, bytes_per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = bytes_per_second
         self._clock = clock
         self._free_at = clock()
+        self._lock = threading.Lock()
 
     def wait_seconds(self, count: int) -> float:
         """Say how long to pause after so many bytes more."""
         if not self._rate:
             return 0.0
-        now = self._clock()
-        self._free_at = max(self._free_at, now) + count / self._rate
-        return self._free_at - now
+        with self._lock:
+            now = self._clock()
+            self._free_at = max(self._free_at, now) + count / self._rate
+            return self._free_at - now
+
+    @property
+    def behind(self) -> bool:
+        """True as long as a pause is due for what was let through already."""
+        return bool(self._rate) and self._clock() < self._free_at
 
 
 def hash_file(path: bytes, between: Callable[[int], None]) -> Hashed:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any
 
+from stoat_ferret.media.hashing import Throttle
 from stoat_ferret.media.pool import ProbeOutcome, ProbePool
 
 BUCKET = "probe_seconds_bucket:"
@@ -36,15 +37,25 @@ class ProbeTally:
 
 
 class TalliedPool(ProbePool):
-    """A pool whose outcomes are counted, but for those of files that hung or killed their processes."""
+    """A pool whose outcomes are counted, but for those of files that hung or killed their processes.
 
-    def __init__(self, tally: ProbeTally, **options: Any) -> None:
+    It takes nothing on while more was read than the throttle, which other pools may share, lets through.
+    """
+
+    def __init__(self, tally: ProbeTally, throttle: Throttle, **options: Any) -> None:
         super().__init__(**options)
         self._tally = tally
+        self._throttle = throttle
+
+    @property
+    def room(self) -> int:
+        """How many more tasks may be submitted now."""
+        return 0 if self._throttle.behind else super().room
 
     def wait(self, timeout: float) -> list[ProbeOutcome]:
         """Give what outcomes there are."""
         outcomes = super().wait(timeout)
+        self._throttle.wait_seconds(sum(outcome.bytes_read for outcome in outcomes))
         for outcome in outcomes:
             if outcome.seconds > 0:
                 self._tally.add(outcome.seconds)

@@ -1,5 +1,6 @@
 """The probe stage: files go to the worker processes, outcomes come back, each to the folder it came from."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,8 @@ class Examiner:
             self._running[self._next_key] = (folder, seen)
             self._pool().submit(ProbeTask(self._next_key, self._here(seen.path)))
             self._next_key += 1
+        if self._waiting and not self._running:
+            time.sleep(timeout)  # the pool takes nothing on just now, and there is no outcome to wait for
         results = []
         for outcome in self._pool().wait(timeout) if self._running else []:
             folder, seen = self._running.pop(outcome.task.key)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stoat_ferret.media.hashing import Throttle
 from stoat_ferret.media.pool import ProbeOutcome, ProbeTask
 from stoat_ferret.media.tally import BOUNDS, ProbeTally, TalliedPool
 from tests.media_files import place_clip
@@ -40,10 +41,27 @@ def test_a_pool_counts_what_it_examines(tmp_path: Path) -> None:
     place_clip(tmp_path / "good.mp4")
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     tally = ProbeTally()
-    with TalliedPool(tally, workers=1) as pool:
+    with TalliedPool(tally, Throttle(0), workers=1) as pool:
         for key, name in enumerate(("good.mp4", "bad.mp4")):
             pool.submit(ProbeTask(key, bytes(tmp_path / name)))
         outcomes: list[ProbeOutcome] = []
         while len(outcomes) < 2:
             outcomes += pool.wait(60)
     assert tally.take()["probe_seconds_count"] == 2
+
+
+def test_a_pool_takes_nothing_on_while_too_much_was_read(tmp_path: Path) -> None:
+    """Over all pools that share the throttle; what was taken on is done meanwhile."""
+    now = 0.0
+    throttle = Throttle(1000.0, lambda: now)
+    place_clip(tmp_path / "a.mp4")
+    with TalliedPool(ProbeTally(), throttle, workers=1) as one, TalliedPool(ProbeTally(), throttle, workers=1) as other:
+        one.submit(ProbeTask(1, bytes(tmp_path / "a.mp4")))
+        outcomes: list[ProbeOutcome] = []
+        while not outcomes:
+            outcomes = one.wait(1.0)
+        assert outcomes[0].bytes_read > 0
+        assert (one.room, other.room) == (0, 0)
+        now = outcomes[0].bytes_read / 1000.0
+        assert one.room > 0
+        assert other.room > 0

@@ -29,6 +29,7 @@ from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.library import ledger, upkeep
 from stoat_ferret.library.models import Outcome
 from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.media.hashing import Throttle
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
@@ -196,10 +197,14 @@ def scan_options(payload: dict[str, Any]) -> ScanOptions:
     )
 
 
-def probe_pool(settings: Settings, tally: ProbeTally | None = None) -> ProbePool:
-    """Open probe processes as the settings say; the tally is told how long each file took."""
+def probe_pool(settings: Settings, tally: ProbeTally | None = None, throttle: Throttle | None = None) -> ProbePool:
+    """Open probe processes as the settings say; the tally is told how long each file took.
+
+    What the throttle lets through is shared by all pools that have it.
+    """
     return TalliedPool(
         tally or ProbeTally(),
+        throttle or Throttle(settings.scan_bytes_per_second),
         workers=settings.probe_workers,
         deadline_seconds=settings.probe_timeout_seconds,
         memory_limit_bytes=settings.probe_memory_mib << 20,
