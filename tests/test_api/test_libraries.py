@@ -1,5 +1,6 @@
 """Libraries over HTTP."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -209,3 +210,18 @@ def test_what_is_missing_is_purged(client: TestClient, tmp_path: Path) -> None:
     assert [video["filename"] for video in client.get("/api/v1/videos").json()["videos"]] == ["b.mp4"]
     problem(client.post(purge, json={"older_than_days": -1}), 422, "VALIDATION_ERROR")
     problem(client.post("/api/v1/libraries/nothing/purge"), 404, "LIBRARY_NOT_FOUND")
+
+
+def test_no_library_is_made_where_a_scan_goes_on(waiting: TestClient, tmp_path: Path) -> None:
+    """It would store under the library that it knows. One that only waits asks anew whose the folder is."""
+    (tmp_path / "v" / "inner").mkdir(parents=True)
+    made(waiting, tmp_path / "v")
+    job_id = waiting.post("/api/v1/videos/scan", json={"path": str(tmp_path / "v")}).json()["job_id"]
+    queue = waiting.app_state["runtime"].queue
+    made(waiting, tmp_path / "v" / "inner")
+    asyncio.run(queue.claim("worker"))
+    (tmp_path / "v" / "other").mkdir()
+    answer = waiting.post("/api/v1/libraries", json={"path": str(tmp_path / "v" / "other")})
+    assert job_id in problem(answer, 409, "LIBRARY_BUSY")
+    (tmp_path / "elsewhere").mkdir()
+    made(waiting, tmp_path / "elsewhere")

@@ -101,6 +101,16 @@ def test_two_who_edit_at_once_do_not_overwrite_each_other(client: TestClient, ro
     assert client.patch(url, json={"rating": 3}, headers={"If-Match": done.headers["ETag"]}).status_code == 200
 
 
+def test_a_patch_that_says_nothing_changes_nothing(client: TestClient, root: Path) -> None:
+    """Nobody is told of it, and the version stays."""
+    url = f"/api/v1/videos/{video_at(client, root / 'a.mp4')['id']}"
+    before = client.get(url)
+    last = client.get("/api/v1/changes").json()
+    assert client.patch(url, json={}).json() == before.json()
+    assert client.get(url).headers["ETag"] == before.headers["ETag"]
+    assert client.get("/api/v1/changes").json() == last
+
+
 def test_videos_are_found_by_how_they_stand(client: TestClient, root: Path) -> None:
     """By a parameter, or by a word of the query; in quotes it is text."""
     (root / "b.mp4").unlink()

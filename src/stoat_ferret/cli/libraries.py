@@ -165,7 +165,7 @@ def add_library(
 
     given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days, watch)
     with opened(quiet_settings(data_dir, database_url), create=True) as runtime:
-        library = asyncio.run(make(absolute_path(folder), given, runtime.settings, runtime.repository))
+        library = asyncio.run(make(absolute_path(folder), given, runtime.settings, runtime.queue, runtime.repository))
         asyncio.run(runtime.scheduler().align())
     _show(library, as_json=as_json)
     return ExitStatus.OK

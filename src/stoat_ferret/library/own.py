@@ -32,6 +32,8 @@ def set_own(database: Database, video_id: str, given: dict[str, Any], *, expecte
             raise VideoNotFoundError(f"There is no video with the id {video_id}.")
         if expected_at is not None and row.updated_at != expected_at:
             return False
+        if not given:
+            return True
         values = {name: value for name, value in given.items() if name != "labels"}
         # Later than before in any case, so that nobody takes one for the other.
         moment = max(now, row.updated_at + 1)

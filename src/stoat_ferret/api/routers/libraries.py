@@ -45,16 +45,22 @@ def list_libraries(library: LibraryDep) -> LibraryListResponse:
     "", status_code=201, summary="Make a library", response_model=LibraryResponse, responses=writing(400, 403, 409, 422)
 )
 async def create_library(
-    body: LibraryCreate, response: Response, library: LibraryDep, settings: SettingsDep, runtime: RuntimeDep
+    body: LibraryCreate,
+    response: Response,
+    jobs: JobsDep,
+    library: LibraryDep,
+    settings: SettingsDep,
+    runtime: RuntimeDep,
 ) -> object:
     """Keep a folder catalogued from now on; nothing is scanned yet.
 
-    Inside another library it takes over what that one knows there: the innermost library owns a file.
+    Inside another library it takes over what that one knows there: the innermost library owns a file. 409
+    `LIBRARY_BUSY` while a scan goes on there.
     """
     given = body.given()
     if given.get("schedule") is not None:
         cron.check(given["schedule"])
-    shown = LibraryResponse.of(await make(body.folder(), given, settings, library))
+    shown = LibraryResponse.of(await make(body.folder(), given, settings, jobs, library))
     if "schedule" in given:
         await runtime.scheduler().align()
     response.headers["Location"] = f"/api/v1/libraries/{shown.id}"

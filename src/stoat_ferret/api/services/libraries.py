@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from anyio import to_thread
@@ -23,14 +24,20 @@ DAY_US = 86_400 * 1_000_000
 JOBS_A_PAGE = 200
 
 
-async def make(path: bytes, given: dict[str, Any], settings: Settings, repository: LibraryRepository) -> Library:
+async def make(
+    path: bytes, given: dict[str, Any], settings: Settings, queue: AsyncJobQueue, repository: LibraryRepository
+) -> Library:
     """Make a library of a folder that is there.
 
     Raises:
         PathError: as `validate_scan_path` says, or the folder is not there.
         LibraryExistsError: it is one already.
+        LibraryBusyError: a scan is under way in the folder, which would store under the library that it knows.
     """
     path = await validate_scan_path(path, settings, repository)
+    if (job := await _scan_of(path, queue, [JobStatus.RUNNING])) is not None:
+        msg = f"The job {job.id} scans {paths.display(path)}. Wait for its end, or cancel it, and try again."
+        raise LibraryBusyError(msg)
 
     def work() -> Library:
         if not paths.is_folder(path):
@@ -52,21 +59,22 @@ async def remove(library_id: str, queue: AsyncJobQueue, repository: LibraryRepos
         LibraryBusyError: a scan of it waits or runs.
     """
     library = await to_thread.run_sync(repository.library, library_id)
-    job = await _scan_of(library, queue)
+    job = await _scan_of(library.path_bytes, queue, [JobStatus.RUNNING, JobStatus.PENDING])
     if job is not None:
         msg = f"The job {job.id} scans the library {library.name}. Wait for its end, or cancel it, and try again."
         raise LibraryBusyError(msg)
     await to_thread.run_sync(shelves.forget_library, repository.database, library_id)
 
 
-async def _scan_of(library: Library, queue: AsyncJobQueue) -> Job | None:
-    for status in (JobStatus.RUNNING, JobStatus.PENDING):
+async def _scan_of(folder: bytes, queue: AsyncJobQueue, statuses: Sequence[JobStatus]) -> Job | None:
+    """Give a scan that concerns a folder: of it, of one in it, or of one that it lies in."""
+    for status in statuses:
         cursor = None
         while True:
             page = await queue.list(status=status, job_type=SCAN_JOB_TYPE, cursor=cursor, limit=JOBS_A_PAGE)
             for job in page.jobs:
                 path = paths.decode_base64(job.payload["path_bytes"])
-                if paths.is_below(path, library.path_bytes) or paths.is_below(library.path_bytes, path):
+                if paths.is_below(path, folder) or paths.is_below(folder, path):
                     return job
             cursor = page.next_cursor
             if cursor is None:
