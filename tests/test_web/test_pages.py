@@ -207,3 +207,24 @@ def test_pages_are_no_part_of_the_api(client: TestClient) -> None:
     """The OpenAPI document describes what programs call."""
     paths = client.get("/openapi.json").json()["paths"]
     assert [path for path in paths if not path.startswith(("/api/v1/", "/health/", "/metrics"))] == []
+
+
+def test_what_a_person_has_set_and_where_it_was_are_shown(client: TestClient, tmp_path: Path) -> None:
+    """As text, whatever is in it; and nothing of it where there is nothing."""
+    place_clip(tmp_path / "v" / "a.mp4")
+    assert client.post("/api/v1/videos/scan", json={"path": str(tmp_path / "v")}).status_code == 202
+    video_id = the_video(client, "a.mp4")
+    plain = client.get(f"/videos/{video_id}").text
+    assert "notes-heading" not in plain
+    assert "Where it was before" not in plain
+    given = {"rating": 4, "labels": ["b-roll", "<b>x</b>"], "notes": "first line\n<i>second</i>"}
+    client.patch(f"/api/v1/videos/{video_id}", json=given).raise_for_status()
+    (tmp_path / "v" / "a.mp4").rename(tmp_path / "v" / "b.mp4")
+    client.post("/api/v1/videos/scan", json={"path": str(tmp_path / "v")})
+    page = client.get(f"/videos/{video_id}").text
+    assert 'aria-label="Rated 4 of 5">★★★★☆<' in page
+    assert "<bdi>b-roll</bdi>" in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert "first line\n&lt;i&gt;second&lt;/i&gt;" in page
+    assert "Where it was before" in page
+    assert f"{tmp_path}/v/a.mp4" in page

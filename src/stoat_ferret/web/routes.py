@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from stoat_ferret import paths
 from stoat_ferret.api.dependencies import JobsDep, LibraryDep, not_modified
 from stoat_ferret.errors import InvalidQueryError
+from stoat_ferret.library.history import former_places_of
 from stoat_ferret.library.models import Library, Page
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
@@ -106,7 +107,9 @@ def video(video_id: str, library: LibraryDep) -> HTMLResponse:
     home = library.library(detail.video.library_id)
     exact = paths.exact_if_needed(detail.video.path_bytes)
     shown = paths.display(detail.video.path_bytes)
-    return render("video.html", video=detail.video, detail=detail, library=home, shown_path=shown, exact_path=exact)
+    places = former_places_of(library.database, video_id)
+    about = {"video": detail.video, "detail": detail, "library": home, "places": places}
+    return render("video.html", **about, shown_path=shown, exact_path=exact)
 
 
 @router.get("/docs")
