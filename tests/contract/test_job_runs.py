@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
-from stoat_ferret.jobs.fence import Fence, pass_fence, raise_fence
+from stoat_ferret.jobs.context import JobCancelled, JobContext
+from stoat_ferret.jobs.fence import Fence, raise_fence
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
@@ -225,9 +226,9 @@ class TestCancelling:
 
 
 class TestEndedWithoutItsWorker:
-    """A worker whose lease ran out may only be stopped. No other attempt follows that would shut it out."""
+    """A worker whose lease ran out may only be stopped. Where nobody raises the fence, the record keeps it out."""
 
-    @pytest.fixture(params=["cancelled first", "taken back first"])
+    @pytest.fixture(params=["cancelled first", "taken back first", "another could not begin", "and was forgotten"])
     async def late(self, request: pytest.FixtureRequest, queue: AsyncJobQueue, stage: Stage) -> Claim:
         """Give the claim of such a worker, on a job that is at its end."""
         late = await begin(queue)
@@ -236,36 +237,45 @@ class TestEndedWithoutItsWorker:
         if request.param == "cancelled first":
             await queue.cancel(late.job.id)
         stage.clock.advance(LEASE_SECONDS)
-        # Whoever looks for work takes back what was left behind.
-        assert await queue.claim("other", Wanted(without_types=frozenset({"scan"}))) is None
+        if request.param in ("another could not begin", "and was forgotten"):
+            heir = await claim(queue)
+            await queue.finish(heir, JobOutcome(status=JobStatus.FAILED, error="There is no room.", error_code="X"))
+        else:
+            # Whoever looks for work takes back what was left behind.
+            assert await queue.claim("other", Wanted(without_types=frozenset({"scan"}))) is None
         if request.param == "taken back first":
             await queue.cancel(late.job.id)
-        assert (await queue.get(late.job.id)).status is JobStatus.CANCELLED
+        assert (await queue.get(late.job.id)).status.terminal
+        if request.param == "and was forgotten":
+            await queue.delete(late.job.id)
         return late
 
-    async def test_it_stores_nothing(self, late: Claim, stage: Stage) -> None:
+    async def test_it_stores_nothing(self, late: Claim, queue: AsyncJobQueue, stage: Stage) -> None:
         """Once the job is on record as ended, no effect of it comes after."""
-        with stage.catalogue.write() as connection, pytest.raises(FencedError):
-            pass_fence(connection, Fence(late.job.id, late.job.attempt, late.token))
+        context = JobContext(late, stage.catalogue, queue.runs)
+        with pytest.raises(FencedError), context.transaction():
+            pytest.fail("it may not write")
+        assert context.lost
 
-    async def test_it_cannot_begin_either(self, late: Claim, stage: Stage) -> None:
-        """It may have been stopped between its claim and its first step."""
-        with stage.catalogue.write() as connection, pytest.raises(FencedError):
-            raise_fence(connection, late)
-
-    async def test_nor_does_anyone_who_does_a_part_of_it(self, late: Claim, stage: Stage) -> None:
-        """They pass the fence of the whole as well."""
-        with stage.catalogue.write() as connection, pytest.raises(FencedError):
-            pass_fence(connection, Fence(late.job.id, late.job.attempt, None))
-
-    async def test_a_job_that_is_only_taken_back_may_run_again(self, queue: AsyncJobQueue, stage: Stage) -> None:
-        """The next attempt passes."""
-        await begin(queue)
-        stage.clock.advance(LEASE_SECONDS)
-        heir = await claim(queue)
+    async def test_nor_does_anyone_who_does_a_part_of_it(self, late: Claim, queue: AsyncJobQueue, stage: Stage) -> None:
+        """They need the right of the whole as well."""
+        part = await begin(queue, key="another")
         with stage.catalogue.write() as connection:
-            raise_fence(connection, heir)
-            pass_fence(connection, Fence(heir.job.id, heir.job.attempt, heir.token))
+            raise_fence(connection, part)
+        context = JobContext(part, stage.catalogue, queue.runs)
+        whole = Fence(late.job.id, late.job.attempt, None)
+        with pytest.raises(JobCancelled), context.transaction(also=whole):
+            pytest.fail("it may not write")
+        with context.transaction():
+            pass  # its own right still holds, so that it can be ended in good order
+
+    async def test_one_that_goes_on_writes(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """Also the parts of a job that waits for them."""
+        running = await begin(queue)
+        with stage.catalogue.write() as connection:
+            raise_fence(connection, running)
+        with JobContext(running, stage.catalogue, queue.runs).transaction():
+            pass
 
 
 class TestWorkers:

@@ -61,6 +61,10 @@ class Pace:
         self._since, self._done = now, done
 
 
+Runs = Callable[[str, int, str | None], bool]
+"""Tells, by the job's record, whether a job is still at an attempt, and under a token if one is given."""
+
+
 class JobContext:
     """A handler's line to its job. Every method may be called from any thread."""
 
@@ -68,8 +72,14 @@ class JobContext:
     """What was done so far; stored as the result when the job is cancelled or fails."""
 
     def __init__(
-        self, claim: Claim, catalogue: Database | None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        claim: Claim,
+        catalogue: Database | None,
+        runs: Runs | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._runs = runs or (lambda _job_id, _attempt, _token: True)
         self.job_id = claim.job.id
         self.attempt = claim.job.attempt
         self.checkpoint = claim.job.checkpoint
@@ -147,7 +157,7 @@ class JobContext:
             if self.lost:
                 raise FencedError
             try:
-                pass_fence(connection, self.fence)
+                self._pass(connection, self.fence)
             except FencedError:
                 self.lose()
                 raise
@@ -155,10 +165,20 @@ class JobContext:
                 self._pass_also(connection, also)
             yield connection
 
+    def _pass(self, connection: Connection, fence: Fence) -> None:
+        """Check a right by the fence and by the record.
+
+        A later attempt shuts this one out by the fence, in the very transaction. Where a job ended without one (it was
+        cancelled while its worker slept, or a later attempt could not even begin), only the record knows.
+        """
+        pass_fence(connection, fence)
+        if not self._runs(fence.job_id, fence.attempt, fence.token):
+            raise FencedError
+
     def _pass_also(self, connection: Connection, whole: Fence) -> None:
         """Without the whole nobody wants the part. Its own claim still holds, so that it can be ended in good order."""
         try:
-            pass_fence(connection, whole)
+            self._pass(connection, whole)
         except FencedError:
             self._whole_is_over.set()
             self.end()

@@ -99,7 +99,7 @@ class _Run:
         self.renew_seconds = renew_seconds
         self.stopping = stopping
         self.committer = committer
-        self.context = JobContext(claim, catalogue)
+        self.context = JobContext(claim, catalogue, queue.runs)
         self.cancel_requested = False
         self.timed_out = False
         self.stumbled = False

@@ -92,12 +92,6 @@ def shut_fence(connection: Connection, claim: Claim) -> None:
     connection.execute(update(job_claims).where(*mine).values(token=SHUT))
 
 
-def shut_out(connection: Connection, job_id: str, attempt: int) -> None:
-    """Let no run of a job up to this attempt write any more, nor one of it that has yet to begin, nor its parts."""
-    # As the next attempt would, but under a token that nobody has. A real next attempt still gets past that.
-    RAISE[connection.dialect.name].rows(connection, job_id=job_id, attempt=attempt + 1, token=SHUT)
-
-
 def stored_nothing(connection: Connection, job_id: str, attempt: int) -> bool:
     """Tell whether an attempt died before it had stored anything."""
     batches = connection.execute(

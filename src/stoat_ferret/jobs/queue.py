@@ -154,6 +154,16 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
+    def runs(self, job_id: str, attempt: int, token: str | None) -> bool:
+        """Tell whether a job is still at an attempt, and under a token if one is given.
+
+        Any thread may call it, also within a transaction on the catalogue: it waits for no lock.
+
+        Raises:
+            StorageError: the records could not be read.
+        """
+        ...
+
     async def renew(self, claim: Claim) -> Job:
         """Extend the lease, and give the job (its `cancel_requested` above all).
 

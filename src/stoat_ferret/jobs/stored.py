@@ -51,6 +51,10 @@ class StoredJobQueue(ABC):
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of the store without holding up the event loop."""
 
+    def runs(self, job_id: str, attempt: int, token: str | None) -> bool:
+        """Tell whether a job is still at an attempt; see `AsyncJobQueue`."""
+        return self.store.runs(job_id, attempt, token)
+
     async def _look(self, function: Callable[[], T]) -> T:
         """Call one for somebody who waits: not where it could delay others."""
         return await self._call(function)

@@ -108,8 +108,15 @@ def video(video_id: str, library: LibraryDep) -> HTMLResponse:
     exact = paths.exact_if_needed(detail.video.path_bytes)
     shown = paths.display(detail.video.path_bytes)
     places = former_places_of(library.database, video_id)
-    about = {"video": detail.video, "detail": detail, "library": home, "places": places}
-    return render("video.html", **about, shown_path=shown, exact_path=exact)
+    return render(
+        "video.html",
+        video=detail.video,
+        detail=detail,
+        library=home,
+        places=places,
+        shown_path=shown,
+        exact_path=exact,
+    )
 
 
 @router.get("/docs")

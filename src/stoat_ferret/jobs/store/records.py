@@ -31,7 +31,6 @@ from stoat_ferret.db.job_tables import counters, jobs
 from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import FencedError, JobNotFoundError
-from stoat_ferret.jobs.fence import shut_out
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
 from stoat_ferret.jobs.transitions import Changes, Row, as_job, cancelled, finished, is_takeable, new_row, waits, woken
 
@@ -148,20 +147,6 @@ class Records:
         changed = {**present, **changes}
         self._tell(connection, changed, changes, present["engine_id"])
         return as_job(changed)
-
-    def _change_past_its_worker(self, connection: Connection, present: Row, changes: Changes, now: int) -> Job:
-        """Change a job without asking the worker that has it, or had it, and which may only be stopped.
-
-        Where that ends the job, no later attempt will ever raise the fence against that worker: so it is done here.
-        """
-        over = JobStatus({**present, **changes}["status"]).terminal
-        if over and present["attempt"] and self.catalogue is not None:
-            # Before the job's end is on record. Not synced: a power cut ends that worker as well.
-            with self.catalogue.write(durable=False) as effects:
-                shut_out(effects, present["id"], present["attempt"])
-        job = self._change(connection, present, changes)
-        self._settle(connection, job, now)
-        return job
 
     @staticmethod
     def _set(connection: Connection, present: Row, changes: Changes) -> None:

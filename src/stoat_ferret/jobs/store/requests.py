@@ -127,7 +127,8 @@ class Requests(Records):
         """
         with self._write() as connection:
             found, now = row(connection, job_id), self._now(connection)
-            self._change_past_its_worker(connection, found, cancelled(found, now=now), now)
+            job = self._change(connection, found, cancelled(found, now=now))
+            self._settle(connection, job, now)
             if waits(found):
                 # Nobody runs it. Its parts are told; once the last of them has ended, a worker ends it in good order.
                 self._end_parts(connection, job_id, now)

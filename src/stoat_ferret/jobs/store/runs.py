@@ -132,6 +132,16 @@ class Runs(Records):
             self._set(connection, found, {"lease_expires_at": self._now(connection) + self._lease_us})
             return as_job(found)
 
+    def runs(self, job_id: str, attempt: int, token: str | None = None) -> bool:
+        """Tell whether a job is still at an attempt, and under a token if one is given; waits for no lock."""
+        with self.database.read() as connection:
+            return any(
+                found["status"] == JobStatus.RUNNING.value
+                and found["attempt"] == attempt
+                and token in (None, found["token"])
+                for found in BY_ID.rows(connection, job_id=job_id)
+            )
+
     def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         """Record progress.
 
@@ -212,7 +222,7 @@ class Runs(Records):
         now = self._now(connection)
         expired = ALL_EXPIRED.rows(connection, now=now)
         for found in expired:
-            self._change_past_its_worker(connection, found, handed_back(found, now=now), now)
+            self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
         if expired:
             count_up(connection, TAKEOVERS, len(expired))
         for found in ALL_OVERDUE.rows(connection, now=now):
