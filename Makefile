@@ -41,7 +41,7 @@ fix: venv-dev ## repair what lint and formatting can repair by themselves
 bench: venv-dev ## run every benchmark
 	@tools/bench.sh
 
-torture: venv-dev ## kill it, fail its disk, stop it: the proof by breaking things (an hour and a half)
+torture: venv-dev ## kill it, fail its disk, stop it: the proof by breaking things (nearly two hours)
 	@tools/torture.sh
 
 docs: venv-dev ## write docs/reference anew from the code

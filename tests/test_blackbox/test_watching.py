@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,8 @@ def test_what_happened_while_nobody_watched_is_found(start: Start, root: Path) -
     library = watched(program, root)
     until(lambda: present(program) == {"first.mp4"}, "it was not scanned")
     program.stop()
+    with closing(sqlite3.connect(program.data_dir / "library.db")) as connection:
+        assert connection.execute("SELECT watch, watching FROM libraries").fetchall() == [(1, None)]
     (root / "later.mp4").write_bytes(unique_clip(2))
     program = start(STOAT_SETTLE_SECONDS="0")
     until(lambda: present(program) == {"first.mp4", "later.mp4"}, "it was not found")

@@ -90,6 +90,11 @@ class LibraryWatch(threading.Thread):
             except StorageError as error:
                 log.warning("cannot submit what was noticed; looking again", error=error.message)
                 self._stopped.wait(RETRY_SECONDS)
+            except Exception:  # the thread's border: without it the library would seem watched and not be
+                if self._stopped.is_set():
+                    return  # the worker ends, and with it the loop that submits
+                log.exception("watching a library failed; beginning anew", path=paths.display(self._watched.path))
+                self._stopped.wait(RETRY_SECONDS)
 
     def _watch(self) -> None:
         mounted = _mounts_table()
@@ -180,8 +185,12 @@ class Watcher:
                     log.warning("cannot look which libraries are watched; trying again", error=error.message)
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            for watch in self._running.values():
+            for watched, watch in self._running.items():
                 watch.stop()
+                try:
+                    self._record(watched.library_id, None, None)
+                except StorageError as error:
+                    log.warning("cannot record that a library is watched no more", error=error.message)
 
     async def _align(self) -> None:
         """Start and stop watching, as libraries and workers come and go."""
