@@ -26,7 +26,7 @@ fi
 # `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
 # pytest-xdist starts and into every server and worker that these start. Each writes a file of its own; combine joins them.
 rm -f .coverage .coverage.*
-.venv/bin/coverage run -m pytest -n 2 "$@"
+.venv/bin/coverage run -m pytest -n 2 --dist worksteal "$@"
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --fail-under=95
 [ -z "${left_out:-}" ] || echo "$left_out" >&2

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, insert, select
 
+from stoat_ferret.db.tables import job_claims
 from stoat_ferret.errors import FencedError, JobAlreadyFinishedError
 from stoat_ferret.jobs.context import JobCancelled, JobContext
-from stoat_ferret.jobs.fence import Fence, raise_fence
+from stoat_ferret.jobs.fence import SHUT, Fence, raise_fence
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
@@ -49,6 +51,26 @@ async def claim(queue: AsyncJobQueue) -> Claim:
 async def begin(queue: AsyncJobQueue, **options: Any) -> Claim:
     await queue.submit(JobRequest(type="scan", payload={}, **options))
     return await claim(queue)
+
+
+def write_something(connection: Connection) -> None:
+    """Leave a trace in the catalogue, if the transaction is committed."""
+    connection.execute(insert(job_claims).values(job_id="something", attempt=1, token=SHUT, batches=0))
+
+
+def has_something(stage: Stage) -> bool:
+    """Tell whether that came through."""
+    with stage.catalogue.read() as connection:
+        rows = connection.execute(select(job_claims.c.job_id)).scalars()
+        return "something" in set(rows)
+
+
+async def end_without_it(queue: AsyncJobQueue, stage: Stage, job_id: str) -> None:
+    """Cancel a job whose worker does not answer: whoever looks for work takes back what was left behind."""
+    await queue.cancel(job_id)
+    stage.clock.advance(LEASE_SECONDS)
+    assert await queue.claim("other", Wanted(without_types=frozenset({"scan"}))) is None
+    assert (await queue.get(job_id)).status.terminal
 
 
 class TestLeases:
@@ -253,9 +275,22 @@ class TestEndedWithoutItsWorker:
     async def test_it_stores_nothing(self, late: Claim, queue: AsyncJobQueue, stage: Stage) -> None:
         """Once the job is on record as ended, no effect of it comes after."""
         context = JobContext(late, stage.catalogue, queue.runs)
-        with pytest.raises(FencedError), context.transaction():
-            pytest.fail("it may not write")
+        with pytest.raises(FencedError), context.transaction() as connection:
+            write_something(connection)
         assert context.lost
+        assert not has_something(stage)
+
+    async def test_nor_at_the_end_of_a_batch_that_it_had_begun_before(self, queue: AsyncJobQueue, stage: Stage) -> None:
+        """It may be stopped at any place of its batch, and for any time."""
+        late = await begin(queue)
+        with stage.catalogue.write() as connection:
+            raise_fence(connection, late)
+        context = JobContext(late, stage.catalogue, queue.runs)
+        with pytest.raises(FencedError), context.transaction() as connection:  # noqa: PT012 - the end must be within
+            write_something(connection)
+            await end_without_it(queue, stage, late.job.id)
+        assert context.lost
+        assert not has_something(stage)
 
     async def test_nor_does_anyone_who_does_a_part_of_it(self, late: Claim, queue: AsyncJobQueue, stage: Stage) -> None:
         """They need the right of the whole as well."""
@@ -264,8 +299,9 @@ class TestEndedWithoutItsWorker:
             raise_fence(connection, part)
         context = JobContext(part, stage.catalogue, queue.runs)
         whole = Fence(late.job.id, late.job.attempt, None)
-        with pytest.raises(JobCancelled), context.transaction(also=whole):
-            pytest.fail("it may not write")
+        with pytest.raises(JobCancelled), context.transaction(also=whole) as connection:
+            write_something(connection)
+        assert not has_something(stage)
         with context.transaction():
             pass  # its own right still holds, so that it can be ended in good order
 
@@ -274,8 +310,9 @@ class TestEndedWithoutItsWorker:
         running = await begin(queue)
         with stage.catalogue.write() as connection:
             raise_fence(connection, running)
-        with JobContext(running, stage.catalogue, queue.runs).transaction():
-            pass
+        with JobContext(running, stage.catalogue, queue.runs).transaction() as connection:
+            write_something(connection)
+        assert has_something(stage)
 
 
 class TestWorkers:

@@ -140,7 +140,7 @@ class JobContext:
 
     @contextmanager
     def transaction(self, also: Fence | None = None) -> Iterator[Connection]:
-        """Give a write transaction on the catalogue in which this run's token was checked.
+        """Give a write transaction on the catalogue that comes to nothing unless this run still has its job.
 
         Args:
             also: the right of the job that this one is a part of, which is checked too.
@@ -156,29 +156,41 @@ class JobContext:
         with self._catalogue.write() as connection:
             if self.lost:
                 raise FencedError
-            try:
-                self._pass(connection, self.fence)
-            except FencedError:
-                self.lose()
-                raise
+            with self._own_right():
+                pass_fence(connection, self.fence)
             if also is not None:
-                self._pass_also(connection, also)
+                with self._right_of_whole():
+                    pass_fence(connection, also)
             yield connection
+            with self._own_right():
+                self._check_record(self.fence)
+            if also is not None:
+                with self._right_of_whole():
+                    self._check_record(also)
 
-    def _pass(self, connection: Connection, fence: Fence) -> None:
-        """Check a right by the fence and by the record.
+    def _check_record(self, fence: Fence) -> None:
+        """Check that a job has not ended, as the last thing before a commit.
 
         A later attempt shuts this one out by the fence, in the very transaction. Where a job ended without one (it was
-        cancelled while its worker slept, or a later attempt could not even begin), only the record knows.
+        cancelled while its worker slept, or a later attempt could not even begin), only the record knows. It is asked
+        last so that a worker may be stopped for any time in the midst of its batch.
         """
-        pass_fence(connection, fence)
         if not self._runs(fence.job_id, fence.attempt, fence.token):
             raise FencedError
 
-    def _pass_also(self, connection: Connection, whole: Fence) -> None:
+    @contextmanager
+    def _own_right(self) -> Iterator[None]:
+        try:
+            yield
+        except FencedError:
+            self.lose()
+            raise
+
+    @contextmanager
+    def _right_of_whole(self) -> Iterator[None]:
         """Without the whole nobody wants the part. Its own claim still holds, so that it can be ended in good order."""
         try:
-            self._pass(connection, whole)
+            yield
         except FencedError:
             self._whole_is_over.set()
             self.end()
