@@ -147,6 +147,10 @@ class FakePool:
         return [answer(task)]
 
 
+def _birth_ns(task: ProbeTask) -> int | None:
+    return birth_ns(task.path, follow_symlink=task.follow_symlink)
+
+
 def answer(task: ProbeTask) -> ProbeOutcome:
     """Give the outcome that `FakePool` gives of a file."""
     empty = ProbeOutcome(task, None, None, None, 0, 0.0, None)
@@ -157,7 +161,7 @@ def answer(task: ProbeTask) -> ProbeOutcome:
     except OSError:
         return replace(empty, error=MediaFailure("UNREADABLE", "The file is no longer there.", passing=True))
     text = content.decode()
-    stat = FileStat(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, birth_ns(task.path))
+    stat = FileStat(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, _birth_ns(task))
     known = replace(empty, stat=stat, bytes_read=len(content))
     if text.startswith("sound"):
         return replace(known, error=MediaFailure(NoVideoStreamError.code, "There is only sound.", passing=False))

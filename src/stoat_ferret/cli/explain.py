@@ -59,10 +59,10 @@ def explain(
     """Explain a path."""
     from stoat_ferret.api.schemas.explain import ExplainResponse
     from stoat_ferret.api.services.explain import explain as explained
-    from stoat_ferret.scan.rules import Rules
+    from stoat_ferret.api.services.scan import scan_rules
 
     with opened(quiet_settings(data_dir, database_url)) as runtime:
-        rules = Rules(runtime.settings.video_extensions, here=lambda place: runtime.roots.here(place) or place)
+        rules = scan_rules(runtime.settings, runtime.roots.here_or_same)
         found = explained(absolute_path(path), runtime.settings, runtime.repository, rules)
     shown = ExplainResponse.of(found)
     if as_json:

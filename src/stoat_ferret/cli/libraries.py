@@ -145,6 +145,14 @@ WatchOption = Annotated[
     bool | None,
     typer.Option("--watch/--no-watch", help="Scan what changes in it by itself, or not.", show_default=False),
 ]
+LinksOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--follow-symlinks/--no-follow-symlinks",
+        help="Take what symbolic links lead to as if it lay there, or not.",
+        show_default=False,
+    ),
+]
 
 
 def add_library(
@@ -156,6 +164,7 @@ def add_library(
     settle_seconds: SettleOption = None,
     keep_missing_days: KeepOption = None,
     watch: WatchOption = None,
+    follow_symlinks: LinksOption = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -163,7 +172,8 @@ def add_library(
     """Make a library."""
     from stoat_ferret.api.services.libraries import make
 
-    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days, watch)
+    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days)
+    given |= _switches(watch=watch, follow_symlinks=follow_symlinks)
     with opened(quiet_settings(data_dir, database_url), create=True) as runtime:
         library = asyncio.run(make(absolute_path(folder), given, runtime.settings, runtime.queue, runtime.repository))
         asyncio.run(runtime.scheduler().align())
@@ -182,6 +192,7 @@ def set_library(
     settle_seconds: SettleOption = None,
     keep_missing_days: KeepOption = None,
     watch: WatchOption = None,
+    follow_symlinks: LinksOption = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -191,7 +202,8 @@ def set_library(
         raise typer.BadParameter("Give either --schedule or --no-schedule.")
     if ignore and no_ignore:
         raise typer.BadParameter("Give either --ignore or --no-ignore.")
-    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days, watch)
+    given = _given(schedule, name, max_loss_fraction, ignore, settle_seconds, keep_missing_days)
+    given |= _switches(watch=watch, follow_symlinks=follow_symlinks)
     given |= ({"schedule": None} if no_schedule else {}) | ({"ignore": ()} if no_ignore else {})
     if not given:
         raise typer.BadParameter("Nothing to set. Give --schedule, --name, --ignore, or what else --help tells.")
@@ -267,13 +279,12 @@ def _given(
     ignore: list[str] | None,
     settle_seconds: float | None,
     keep_missing_days: float | None,
-    watch: bool | None,
 ) -> dict[str, Any]:
     """Give what was given, checked."""
     from stoat_ferret.api.schemas.library import checked_patterns
     from stoat_ferret.jobs import cron
 
-    given: dict[str, Any] = {"max_loss_fraction": max_loss_fraction, "settle_seconds": settle_seconds, "watch": watch}
+    given: dict[str, Any] = {"max_loss_fraction": max_loss_fraction, "settle_seconds": settle_seconds}
     if schedule is not None:
         cron.check(schedule)
         given["schedule"] = schedule.strip()
@@ -288,6 +299,10 @@ def _given(
             raise typer.BadParameter(str(error), param_hint="--ignore") from error
     given = {field: value for field, value in given.items() if value is not None}
     return given | ({} if keep_missing_days is None else {"keep_missing_days": keep_missing_days or None})
+
+
+def _switches(**given: bool | None) -> dict[str, bool]:
+    return {field: value for field, value in given.items() if value is not None}
 
 
 def _find(repository: "LibraryRepository", which: str) -> "Library":
@@ -309,7 +324,8 @@ def _facts(library: "Library") -> list[tuple[str, str | None]]:
     rules = [("Ignored", "  ".join(map(clean, library.ignore)))] if library.ignore else []
     settled = f"a file counts as written {library.settle_seconds:g} s after its last change"
     watched = [("Watched", _watched(library))] if library.watch else []
-    more = [("Loss", loss), *watched, *rules, ("Settling", settled), ("Missing", f"kept {kept}")]
+    links = [("Links", "symbolic links are followed")] if library.follow_symlinks else []
+    more = [("Loss", loss), *watched, *links, *rules, ("Settling", settled), ("Missing", f"kept {kept}")]
     return [*zip(names, _cells(library), strict=True), *more]
 
 

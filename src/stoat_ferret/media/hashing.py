@@ -50,12 +50,13 @@ class Throttle:
         return bool(self._rate) and self._clock() < self._free_at
 
 
-def hash_file(path: bytes, between: Callable[[int], None]) -> Hashed:
+def hash_file(path: bytes, between: Callable[[int], None], *, follow_symlink: bool = False) -> Hashed:
     """Hash a file's whole content.
 
     Args:
-        path: absolute. Links are not followed, and what is no regular file is not opened.
+        path: absolute. What is no regular file is not opened.
         between: told after each piece how many bytes it had; what it raises ends the reading.
+        follow_symlink: read what a symbolic link leads to, which is otherwise no regular file.
 
     Raises:
         FileChangedError: it was written to, or replaced, meanwhile.
@@ -63,9 +64,10 @@ def hash_file(path: bytes, between: Callable[[int], None]) -> Hashed:
         UnreadableFileError: it could not be read.
     """
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
+        if not stat.S_ISREG(_look(path, follow_symlink).st_mode):
             raise NotMediaError("This is not a regular file.")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow_symlink else os.O_NOFOLLOW)
+        descriptor = os.open(path, flags)
     except FileNotFoundError as error:
         raise UnreadableFileError("The file is no longer there.") from error
     except OSError as error:
@@ -73,13 +75,17 @@ def hash_file(path: bytes, between: Callable[[int], None]) -> Hashed:
     try:
         before = os.fstat(descriptor)
         digest = _digest(descriptor, between)
-        if _state(os.fstat(descriptor)) != _state(before) or _state(os.lstat(path)) != _state(before):
+        if _state(os.fstat(descriptor)) != _state(before) or _state(_look(path, follow_symlink)) != _state(before):
             raise FileChangedError("The file changed while it was being read.")
         return Hashed(digest, before.st_size, before.st_mtime_ns)
     except OSError as error:
         raise UnreadableFileError(f"The file could not be read: {error.strerror or error}.") from error
     finally:
         os.close(descriptor)
+
+
+def _look(path: bytes, follow_symlink: bool) -> os.stat_result:
+    return os.stat(path, follow_symlinks=follow_symlink)  # noqa: PTH116 - a path of bytes
 
 
 def _digest(descriptor: int, between: Callable[[int], None]) -> str:

@@ -66,6 +66,8 @@ def digest(listing: FolderListing, rules: Rules) -> bytes:
 def settled(listing: FolderListing, now_ns: int) -> bool:
     """Tell whether every file is old enough for its times to prove that it was not changed since."""
     newest = listing.files.newest_ns
+    if any(oddity.unproven for oddity in listing.oddities):
+        return False  # what is known of those is not in the digest
     return newest is None or newest < now_ns - MTIME_GRANULARITY_NS
 
 
@@ -91,7 +93,7 @@ def compare(
     rejected: list[Seen] = []
     refreshed: list[Seen] = []
     unchanged = newly_counted = 0
-    present: set[bytes] = set()
+    present = {join(listing.path, oddity.name) for oddity in listing.oddities if oddity.unproven}
     rules = listing.rules
     for entry in listing.files:
         path = join(listing.path, entry.name)

@@ -10,6 +10,7 @@ from stoat_ferret.library.models import FileKey, KnownFolder, Outcome
 from stoat_ferret.library.results import FileResult, FolderBatch
 from stoat_ferret.media.pool import ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.scan.compare import FolderChanges, Seen
+from stoat_ferret.scan.sight import Sight
 
 LOW_WATER = 64
 """With fewer files waiting than this, the next folder is compared, so that the processes never idle."""
@@ -59,12 +60,12 @@ class OpenFolder:
 class Examiner:
     """Keeps the pool busy. One thread drives it. The pool is asked for when there is a first file to examine.
 
-    `here` tells where a path lies on this machine.
+    `sight` tells where a path lies on this machine, and whether links are followed there.
     """
 
-    def __init__(self, pool: Callable[[], ProbePool], here: Callable[[bytes], bytes]) -> None:
+    def __init__(self, pool: Callable[[], ProbePool], sight: Sight) -> None:
         self._pool = pool
-        self._here = here
+        self._sight = sight
         self._waiting: deque[tuple[OpenFolder, Seen]] = deque()
         self._running: dict[int, tuple[OpenFolder, Seen]] = {}
         self._next_key = 0
@@ -94,7 +95,8 @@ class Examiner:
         while self._waiting and self._pool().room:
             folder, seen = self._waiting.popleft()
             self._running[self._next_key] = (folder, seen)
-            self._pool().submit(ProbeTask(self._next_key, self._here(seen.path)))
+            place, follow = self._sight.here(seen.path), self._sight.follows(seen.path)
+            self._pool().submit(ProbeTask(self._next_key, place, follow_symlink=follow))
             self._next_key += 1
         if self._waiting and not self._running:
             time.sleep(timeout)  # the pool takes nothing on just now, and there is no outcome to wait for

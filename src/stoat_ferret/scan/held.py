@@ -7,7 +7,6 @@ have been found elsewhere, and its entry have gone with it.
 
 import heapq
 import itertools
-import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan.compare import Seen
 from stoat_ferret.scan.examine import OpenFolder
 from stoat_ferret.scan.listing import FileEntry
+from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.walk import key_of
 
 MOST_LOOKS = 3
@@ -49,13 +49,13 @@ class Held:
 
     Args:
         settle_seconds: how old a file must be to be taken for written.
-        here: tells where a path of the catalogue lies on this machine.
+        sight: looks at files.
         clock: the time in nanoseconds since 1970 UTC.
     """
 
-    def __init__(self, settle_seconds: float, here: Callable[[bytes], bytes], clock: Callable[[], int]) -> None:
+    def __init__(self, settle_seconds: float, sight: Sight, clock: Callable[[], int]) -> None:
         self._settle_ns = int(settle_seconds * 1_000_000_000)
-        self._here = here
+        self._sight = sight
         self._clock = clock
         self._young: list[_Young] = []
         self._numbers = itertools.count()
@@ -110,7 +110,7 @@ class Held:
 
     def _look(self, seen: Seen) -> FileKey | None:
         try:
-            status = os.lstat(self._here(seen.path))
+            status = self._sight.status(seen.path)
         except OSError:
             return None
         if not stat.S_ISREG(status.st_mode):

@@ -3,17 +3,19 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from stoat_ferret.library.models import FileKey
-from stoat_ferret.scan.rules import Rules
+
+if TYPE_CHECKING:
+    from stoat_ferret.scan.rules import Rules
 
 LARGEST_TIME = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A regular file with a video's ending, as `lstat` saw it."""
+    """A regular file with a video's ending; of a symbolic link that is followed, what it leads to."""
 
     name: bytes
     key: FileKey
@@ -26,6 +28,8 @@ class Oddity:
     name: bytes
     code: str
     reason: str
+    unproven: bool = False
+    """True where what is known of it stays as it is."""
 
 
 class Files(Sequence[FileEntry]):
@@ -99,10 +103,12 @@ class FolderListing:
     files: Files = field(default_factory=Files)
     folders: tuple[bytes, ...] = ()
     oddities: tuple[Oddity, ...] = ()
-    rules: Rules | None = None
+    rules: "Rules | None" = None
     """Those in force in it; None where nobody is to ask."""
     ignored: bool = False
     """True where a rule that a person made leaves out something in it that might be, or hold, a video."""
+    linked: bool = False
+    """True where the folder is a symbolic link to one."""
 
     @property
     def empty(self) -> bool:

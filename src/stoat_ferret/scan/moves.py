@@ -8,7 +8,7 @@ where the file system tells when a file was made, that must agree, and it must w
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from stoat_ferret import paths
@@ -18,8 +18,8 @@ from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.results import FileResult
 from stoat_ferret.scan.compare import Seen
 from stoat_ferret.scan.ground import innermost
+from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.volume import Mounts, Volume
-from stoat_ferret.statx import birth_ns
 
 MOST_CANDIDATES = 16
 """So many entries are looked at for one file: a file may have thousands of names."""
@@ -33,12 +33,13 @@ class Tracer:
 
     Args:
         repository: the catalogue.
-        here: tells where a path of the catalogue lies on this machine.
+        sight: looks at files.
     """
 
-    def __init__(self, repository: LibraryRepository, here: Callable[[bytes], bytes]) -> None:
+    def __init__(self, repository: LibraryRepository, sight: Sight) -> None:
         self._database = repository.database
-        self._here = here
+        self._sight = sight
+        self._here = sight.here
         self._claimed: set[int] = set()
         self.look_at_volumes()
 
@@ -121,13 +122,13 @@ class Tracer:
         """Tell whether both were made at the same moment; where nobody knows, `surely` says that they were not."""
         if known.birth_ns is None:
             return not surely
-        born = birth_ns(self._here(seen.path))
+        born = self._sight.birth_ns(seen.path)
         return born == known.birth_ns if born is not None else not surely
 
     def _has_left(self, known: KnownFile, seen: Seen) -> bool:
         """Tell whether a file is not where it was known to be."""
         try:
-            status = os.lstat(self._here(known.path))
+            status = self._sight.status(known.path)
         except (FileNotFoundError, NotADirectoryError):
             return self._is_proof(known.path)
         except OSError:
@@ -139,14 +140,14 @@ class Tracer:
 
     def _is_same_inode(self, known: KnownFile, seen: Seen) -> bool:
         try:
-            there, here = os.lstat(self._here(known.path)), os.lstat(self._here(seen.path))
+            there, here = self._sight.status(known.path), self._sight.status(seen.path)
         except OSError:
             return False
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
     def _is_away(self, known: KnownFile) -> bool:
         try:
-            status = os.lstat(self._here(known.path))
+            status = self._sight.status(known.path)
         except (FileNotFoundError, NotADirectoryError):
             return self._is_proof(known.path)
         except OSError:

@@ -4,7 +4,8 @@ import os
 import stat
 
 from stoat_ferret.scan.disk import Disk
-from stoat_ferret.scan.listing import FileEntry, Files, FolderListing, FolderProblem, join
+from stoat_ferret.scan.links import look_through
+from stoat_ferret.scan.listing import FileEntry, Files, FolderListing, FolderProblem, Oddity, join
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.walk import folder_problem, key_of, oddity
 
@@ -44,11 +45,19 @@ def list_one(folder: bytes, name: bytes, rules: Rules) -> FolderListing:
     Raises:
         OSError: it cannot be looked at.
     """
+    place = rules.here(join(folder, name))
     try:
-        status = os.lstat(rules.here(join(folder, name)))
+        status = os.lstat(place)
     except FileNotFoundError:
         return FolderListing(folder, rules=rules)
-    if not rules.wants_file(name) or stat.S_ISDIR(status.st_mode):
+    if not rules.wants_file(name):
+        return FolderListing(folder, rules=rules)
+    if rules.links is not None and stat.S_ISLNK(status.st_mode):
+        through = look_through(place, name, rules.links)
+        if isinstance(through, Oddity):
+            return FolderListing(folder, oddities=(through,), rules=rules)
+        status = through
+    if stat.S_ISDIR(status.st_mode):
         return FolderListing(folder, rules=rules)
     if stat.S_ISREG(status.st_mode):
         return FolderListing(folder, Files.of([FileEntry(name, key_of(status))]), rules=rules)

@@ -22,6 +22,7 @@ from stoat_ferret.scan.job import Distributor, ScanJob
 from stoat_ferret.scan.listing import FileEntry, join
 from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.store import Writer
 
 PART_FILES = 200
@@ -214,8 +215,9 @@ def run_part(
     Raises:
         StorageError: the catalogue could not be written.
     """
-    examiner = Examiner(pool, rules.here)
-    tracer = Tracer(repository, rules.here)
+    sight = Sight(rules.here, repository.libraries())
+    examiner = Examiner(pool, sight)
+    tracer = Tracer(repository, sight)
     writer = Writer(job.transaction, scan_id, dry_run=False, tracer=tracer, at_once=True, timed=False)
     outcomes: dict[str, int] = dict.fromkeys(Outcome, 0)
     total = 0

@@ -187,7 +187,7 @@ class _Scan:
                     self._troubles.append(trouble)
 
     def _rules_of(self, library: Library) -> Rules:
-        return self._rules.of_library(library.path_bytes, library.ignore)
+        return self._rules.of_library(library.path_bytes, library.ignore, follow_symlinks=library.follow_symlinks)
 
     def raise_troubles(self) -> None:
         """Fail with the first of the troubles there were, and the messages of all."""

@@ -16,6 +16,7 @@ from pathspec.patterns.gitignore import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from stoat_ferret import paths
+from stoat_ferret.scan.links import Links
 
 IGNORE_FILE = b".stoatignore"
 
@@ -147,9 +148,14 @@ class Rules:
         patterns: Sequence[str] = DEFAULT_IGNORE,
         *,
         here: Callable[[bytes], bytes] = as_it_is,
+        media_roots: Iterable[bytes] = (),
     ) -> None:
         self.here = here
         """Tells where a path of the catalogue lies on this machine; to be sent to other processes, no lambda."""
+        self.media_roots = tuple(media_roots)
+        """Real paths of the folders that symbolic links may lead into; none: anywhere."""
+        self.links: Links | None = None
+        """Where symbolic links are followed; None where they are not."""
         extensions = sorted(extensions)
         self._endings = tuple(os.fsencode("." + extension) for extension in extensions)
         self._levels: tuple[_Level, ...] = (_Level(None, "default", patterns, self._endings),)
@@ -157,12 +163,18 @@ class Rules:
         self.digest = xxhash.xxh3_64_digest("\0".join([*extensions, "", *patterns]).encode())
         """Changes whenever the rules do."""
 
-    def of_library(self, folder: bytes, ignore: Sequence[str]) -> "Rules":
+    def of_library(self, folder: bytes, ignore: Sequence[str], *, follow_symlinks: bool = False) -> "Rules":
         """Give the rules of a library, with its own list, for its folder; its `.stoatignore` comes on top."""
         if not ignore:
-            return self._with((), folder, b"")
-        lines = [line.encode().decode("latin-1") for line in ignore]
-        return self._with((_Level(folder, "library", lines, self._endings),), folder, "\0".join(ignore).encode())
+            rules = self._with((), folder, b"")
+        else:
+            lines = [line.encode().decode("latin-1") for line in ignore]
+            level = _Level(folder, "library", lines, self._endings)
+            rules = self._with((level,), folder, "\0".join(ignore).encode())
+        if follow_symlinks:
+            rules.links = Links(self.here(folder), self.media_roots)
+            rules.digest = xxhash.xxh3_64_digest(rules.digest + b"links")
+        return rules
 
     def inside(self, folder: bytes, ignore_file: bytes | None) -> "Rules":
         """Give the rules in force inside a folder.
@@ -180,6 +192,8 @@ class Rules:
     def _with(self, levels: tuple[_Level, ...], folder: bytes, content: bytes) -> "Rules":
         rules = object.__new__(Rules)
         rules.here = self.here
+        rules.media_roots = self.media_roots
+        rules.links = self.links
         rules._endings = self._endings
         rules._levels = self._levels + levels
         rules._folder = folder

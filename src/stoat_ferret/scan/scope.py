@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
 from stoat_ferret.library.models import Library
-from stoat_ferret.scan.listing import FolderProblem, join
+from stoat_ferret.scan.links import look_through
+from stoat_ferret.scan.listing import FolderProblem, Oddity, join
 from stoat_ferret.scan.rules import IgnoreRule, Rules
 from stoat_ferret.scan.walk import folder_problem, list_folder, rules_inside
 
@@ -152,7 +153,12 @@ def _obstacle(folder: bytes, name: bytes, rules: Rules) -> Obstacle | None:
         problem = folder_problem(path, error)
         return Obstacle(False, problem.path, problem.code, problem.reason)
     if stat.S_ISLNK(mode):
-        return Obstacle(True, path, "SYMLINK", f"{shown} is a symbolic link, and links are not followed.")
+        if rules.links is None:
+            return Obstacle(True, path, "SYMLINK", f"{shown} is a symbolic link; its library does not have links followed.")
+        found = look_through(rules.here(path), name, rules.links)
+        if isinstance(found, Oddity):
+            return Obstacle(not found.unproven, path, found.code, f"{shown}: {found.reason}")
+        mode = found.st_mode
     if not stat.S_ISDIR(mode):
         return Obstacle(True, path)
     if (rule := rules.decision(name, is_folder=True)) is not None:

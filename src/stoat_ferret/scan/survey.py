@@ -29,8 +29,9 @@ from stoat_ferret.scan.parts import Parting
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, descend, why_ignored
 from stoat_ferret.scan.settle import absent_folders
+from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.store import Writer
-from stoat_ferret.scan.walk import folder_problem, holds_nothing
+from stoat_ferret.scan.walk import empty_link, folder_problem, holds_nothing
 from stoat_ferret.scan.walker import Walker
 
 POLL_SECONDS = 0.05
@@ -116,11 +117,12 @@ class Survey:
         self._job = job
         self._repository = repository
         self._rules = rules
-        self._examiner = Examiner(pool, rules.here)
-        self._tracer = Tracer(repository, rules.here)
+        sight = Sight(rules.here, repository.libraries())
+        self._examiner = Examiner(pool, sight)
+        self._tracer = Tracer(repository, sight)
         self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run, tracer=self._tracer)
         self._matcher = Matcher(options, job, repository, self._tracer, Ground())
-        self._held = Held(target.library.settle_seconds, rules.here, time.time_ns)
+        self._held = Held(target.library.settle_seconds, sight, time.time_ns)
         self._ground = Ground()
         self._parting = None if distributor is None else Parting(distributor, job, self._writer)
         self._unproven: list[bytes] = []
@@ -321,6 +323,9 @@ class Survey:
         """Compare one listing and pass on what is to be done."""
         if isinstance(listing, FolderProblem):
             self._take_problem(listing)
+            return
+        if listing.linked and listing.empty and not self._options.accept_loss:
+            self._take_problem(empty_link(listing.path))
             return
         mark = digest(listing, self._rules)
         match = self._matcher.match(listing, mark)

@@ -5,7 +5,6 @@ has to take that in first. Each outcome is stored at once, so a verification tha
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -17,6 +16,7 @@ from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us
 from stoat_ferret.media.hashing import Hashed, Throttle, hash_file
 from stoat_ferret.scan.job import ScanJob
+from stoat_ferret.scan.sight import Sight
 
 DAMAGED = "DAMAGED"
 NAP_SECONDS = 0.1
@@ -43,7 +43,7 @@ def run_verify(
     options: VerifyOptions,
     job: ScanJob,
     repository: LibraryRepository,
-    here: Callable[[bytes], bytes],
+    sight: Sight,
     *,
     asked_at: int,
 ) -> dict[str, int]:
@@ -53,13 +53,13 @@ def run_verify(
         options: what is to be read.
         job: the job that this is.
         repository: the catalogue.
-        here: tells where a path of the catalogue lies on this machine.
+        sight: tells where files lie, and whether links are followed there.
         asked_at: when the job was asked for, in microseconds since 1970 UTC: what was checked later is done.
 
     Raises:
         StorageError: the catalogue could not be written.
     """
-    return _Verify(options, job, repository, here, asked_at).run()
+    return _Verify(options, job, repository, sight, asked_at).run()
 
 
 class _Verify:
@@ -68,13 +68,13 @@ class _Verify:
         options: VerifyOptions,
         job: ScanJob,
         repository: LibraryRepository,
-        here: Callable[[bytes], bytes],
+        sight: Sight,
         asked_at: int,
     ) -> None:
         self._options = options
         self._job = job
         self._database = repository.database
-        self._here = here
+        self._sight = sight
         self._before = asked_at - int(options.older_than_seconds * 1_000_000)
         self._throttle = Throttle(options.bytes_per_second)
         self._read = 0
@@ -108,7 +108,8 @@ class _Verify:
         self._current = wanted.path_bytes.rpartition(b"/")[2].decode("utf-8", "replace")
         read_before = self._read
         try:
-            hashed = hash_file(self._here(wanted.path_bytes), self._between)
+            path = wanted.path_bytes
+            hashed = hash_file(self._sight.here(path), self._between, follow_symlink=self._sight.follows(path))
         except MediaError as error:
             with self._job.transaction() as connection:
                 self._note(connection, wanted, *_trouble(error))

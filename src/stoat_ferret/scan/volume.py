@@ -163,7 +163,7 @@ def is_alike(sample: Iterable[tuple[bytes, int, int]]) -> bool:
 
 def _is_as_known(path: bytes, size: int, mtime_ns: int) -> bool:
     try:
-        status = os.lstat(path)
+        status = os.stat(path)  # noqa: PTH116 - a path of bytes
     except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)

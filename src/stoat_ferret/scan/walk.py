@@ -5,9 +5,11 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from stoat_ferret import paths
 from stoat_ferret.library.models import FileKey
+from stoat_ferret.scan.links import Links, is_link, look_through, way_problem
 from stoat_ferret.scan.listing import Files, FolderListing, FolderProblem, Oddity, join
 from stoat_ferret.scan.rules import IGNORE_FILE, IgnoreRule, Rules
 
@@ -39,11 +41,26 @@ def list_folder(path: bytes, rules: Rules, goes_on: Callable[[], None] = lambda:
         # By the open folder, the system looks up a name alone for each file, and not the whole path.
         folder = os.open(rules.here(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return _list(path, folder, rules_inside(path, rules, folder), goes_on)
+            if rules.links is None:
+                return _list(path, folder, rules_inside(path, rules, folder), goes_on)
+            return _list_linked(path, folder, rules, rules.links, goes_on)
         finally:
             os.close(folder)
     except OSError as error:
+        if rules.links is not None and is_link(rules.here(path)):
+            return broken_link(path, error)
         return folder_problem(path, error)
+
+
+def _list_linked(
+    path: bytes, folder: int, rules: Rules, links: Links, goes_on: Callable[[], None]
+) -> FolderListing | FolderProblem:
+    """List a folder of a library that has symbolic links followed."""
+    place = rules.here(path)
+    problem = way_problem(path, place, os.fstat(folder), links)
+    if problem is not None:
+        return problem
+    return replace(_list(path, folder, rules_inside(path, rules, folder), goes_on), linked=is_link(place))
 
 
 def _list(path: bytes, folder: int, rules: Rules, goes_on: Callable[[], None]) -> FolderListing:
@@ -51,31 +68,54 @@ def _list(path: bytes, folder: int, rules: Rules, goes_on: Callable[[], None]) -
     folders: list[bytes] = []
     oddities: list[Oddity] = []
     ignored = False
+    links = rules.links
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):
             if number % SIGN_OF_LIFE_EVERY == 0:
                 goes_on()
             name = os.fsencode(entry.name)
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not is_folder and not rules.is_video_name(name):
+            through: os.stat_result | Oddity | None = None
+            if links is not None and not is_folder and entry.is_symlink():
+                is_video_name = rules.is_video_name(name)
+                through = look_through(rules.here(join(path, name)), name, links, for_folder=not is_video_name)
+                is_folder = _may_be_folder(through, is_video_name)
+            if not (is_folder or rules.is_video_name(name)):
                 continue
             rule = rules.decision(name, is_folder=True) if is_folder else rules.decision_on_video(name)
             if rule is not None:
                 ignored |= _by_choice(rule)
-                continue
-            if is_folder:
+            elif is_folder and not _is_refused(through):
                 folders.append(name)
-                continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
+            elif isinstance(through, Oddity):
+                oddities.append(through)
+            elif (status := through or _status(entry)) is None:
                 continue  # removed since the folder was read: it is not there
-            if stat.S_ISREG(status.st_mode):
+            elif stat.S_ISREG(status.st_mode):
                 files.append((name, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev))
             else:
                 oddities.append(oddity(name, status.st_mode))
     oddities.sort(key=lambda oddity: oddity.name)
     return FolderListing(path, Files(files), tuple(sorted(folders)), tuple(oddities), rules, ignored)
+
+
+def _is_refused(through: os.stat_result | Oddity | None) -> bool:
+    return isinstance(through, Oddity) and not through.unproven
+
+
+def _may_be_folder(through: os.stat_result | Oddity, is_video_name: bool) -> bool:
+    """Tell whether a link has to be taken for one to a folder.
+
+    Of one that cannot be followed nobody knows what it leads to. As a folder it is a problem, and proves nothing.
+    """
+    return not is_video_name if isinstance(through, Oddity) else stat.S_ISDIR(through.st_mode)
+
+
+def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def holds_nothing(path: bytes, rules: Rules) -> FolderProblem | bool:
@@ -89,7 +129,7 @@ def holds_nothing(path: bytes, rules: Rules) -> FolderProblem | bool:
         rules = rules_inside(path, rules)
         with os.scandir(rules.here(path)) as entries:
             for entry in entries:
-                is_folder = entry.is_dir(follow_symlinks=False)
+                is_folder = entry.is_dir(follow_symlinks=rules.links is not None)
                 if is_folder or rules.is_video_name(entry.name):
                     rule = rules.decision(entry.name, is_folder=is_folder)
                     if rule is None or _by_choice(rule):
@@ -144,8 +184,26 @@ def key_of(status: os.stat_result) -> FileKey:
 def oddity(name: bytes, mode: int) -> Oddity:
     """Say why an entry is not opened."""
     if stat.S_ISLNK(mode):
-        return Oddity(name, "SYMLINK", "It is a symbolic link, and links are not followed.")
+        return Oddity(name, "SYMLINK", "It is a symbolic link; its library does not have links followed.")
     return Oddity(name, "NOT_A_FILE", "It is a device, pipe or socket, not a file.")
+
+
+def broken_link(path: bytes, error: OSError) -> FolderProblem:
+    """Say what it means that a symbolic link may be one to a folder, and cannot be followed."""
+    reason = (
+        f"{paths.display(path)} is a symbolic link that cannot be followed ({error.strerror or error}). "
+        "If it led to a folder, nothing in that was marked missing."
+    )
+    return FolderProblem(path, "LINK_BROKEN", reason)
+
+
+def empty_link(path: bytes) -> FolderProblem:
+    """Say what it means that a symbolic link leads to a folder in which there is nothing."""
+    reason = (
+        f"The folder {paths.display(path)}, a symbolic link, holds nothing; what it leads to is probably not mounted. "
+        "Nothing in it was marked missing. If it is meant to be empty, scan with accept_loss."
+    )
+    return FolderProblem(path, "LINK_EMPTY", reason)
 
 
 def folder_problem(path: bytes, error: OSError) -> FolderProblem:

@@ -38,7 +38,7 @@ from stoat_ferret.api.schemas.video import (
 from stoat_ferret.api.services.explain import explain
 from stoat_ferret.api.services.previews import ImageFormat, PreviewService
 from stoat_ferret.api.services.quarantine import retry
-from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan
+from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan, scan_rules
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
 from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError, PreconditionFailedError
 from stoat_ferret.jobs.model import OnceKey, Submission
@@ -48,7 +48,6 @@ from stoat_ferret.library.models import Page, Video, VideoDetail, VideoState
 from stoat_ferret.library.own import set_own
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
-from stoat_ferret.scan.rules import Rules
 
 router = APIRouter(prefix="/videos", tags=["videos"], dependencies=[Depends(refuse_unknown_parameters)])
 
@@ -131,7 +130,7 @@ def explain_path(
     if (path is None) == (path_bytes is None):
         raise InvalidPathError("Give either path or path_bytes.")
     wanted = paths.decode_base64(path_bytes or "") if path is None else path.encode("utf-8", "replace")
-    return ExplainResponse.of(explain(wanted, settings, library, Rules(settings.video_extensions)))
+    return ExplainResponse.of(explain(wanted, settings, library, scan_rules(settings)))
 
 
 @router.get("/quarantine", summary="Files that were set aside", responses=reading(400, 422))

@@ -17,6 +17,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=1000)]
 SETTLE_HELP = "A file younger than so many seconds may still be being written; scans wait until it is older."
 KEEP_HELP = "Entries that are missing for longer than so many days are forgotten by the daily maintenance; null: never."
 WATCH_HELP = "Scan what changes in it by itself, soon after."
+LINKS_HELP = "Take what symbolic links lead to, if it lies in the media roots, as if it lay there."
 IGNORE_HELP = "Patterns in gitignore's syntax, relative to its folder, besides the default ones."
 
 
@@ -59,6 +60,7 @@ class LibraryResponse(BaseModel):
     ignore: list[str] = Field(description=IGNORE_HELP, examples=[["proxies/", "*.tmp.mov"]])
     settle_seconds: float = Field(description=SETTLE_HELP)
     keep_missing_days: float | None = Field(description=KEEP_HELP)
+    follow_symlinks: bool = Field(description=LINKS_HELP)
     watch: bool = Field(description=WATCH_HELP)
     watching: Watching | None = Field(
         description="How it is watched now: by `events`, or by `polling`, whole scans every so often. Null: not at all."
@@ -86,6 +88,7 @@ class LibraryResponse(BaseModel):
             ignore=list(library.ignore),
             settle_seconds=library.settle_seconds,
             keep_missing_days=library.keep_missing_days,
+            follow_symlinks=library.follow_symlinks,
             watch=library.watch,
             watching=library.watching,
             watching_reason=library.watching_reason,
@@ -121,6 +124,7 @@ class LibraryPatch(BaseModel):
     settle_seconds: float = Field(0.0, ge=0, le=3600, description=SETTLE_HELP)
     keep_missing_days: float | None = Field(None, gt=0, le=36500, description=KEEP_HELP)
     watch: bool = Field(False, strict=True, description=WATCH_HELP)
+    follow_symlinks: bool = Field(False, strict=True, description=LINKS_HELP)
 
     @field_validator("name")
     @classmethod

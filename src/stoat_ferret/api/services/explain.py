@@ -12,6 +12,8 @@ from stoat_ferret.library import history
 from stoat_ferret.library.history import QUARANTINED, Event
 from stoat_ferret.library.models import Library, Outcome, Video
 from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.scan.links import look_through
+from stoat_ferret.scan.listing import Oddity
 from stoat_ferret.scan.rules import IgnoreRule, Rules
 from stoat_ferret.scan.scope import Obstacle, descend, why_ignored
 from stoat_ferret.scan.walk import folder_problem, rules_inside
@@ -102,7 +104,7 @@ def _on_disk(path: bytes, settings: Settings, library: Library | None, rules: Ru
     if library is None:
         reason = f"No library covers {shown}. Scan its folder, which makes one."
         return Explanation(path=path, decision="no_library", reason=reason)
-    rules = rules.of_library(library.path_bytes, library.ignore)
+    rules = rules.of_library(library.path_bytes, library.ignore, follow_symlinks=library.follow_symlinks)
     folder, _, name = path.rpartition(b"/")
     if path == library.path_bytes:
         reason = f"{shown} is the folder of the library {library.name}."
@@ -121,8 +123,8 @@ def _obstacle(path: bytes, obstacle: Obstacle, rules: Rules, library: Library) -
     if obstacle.code == "IGNORED":
         rule = why_ignored(obstacle.path, library.path_bytes, rules)
         return Explanation(path=path, decision="ignored", reason=obstacle.reason or "", rule=rule)
-    if obstacle.code == "SYMLINK":
-        return Explanation(path=path, decision="symlink", reason=obstacle.reason or "")
+    if obstacle.code in ("SYMLINK", "LINK_OUTSIDE", "LINK_BROKEN"):
+        return Explanation(path=path, decision="symlink", reason=obstacle.reason or "", code=obstacle.code)
     if obstacle.gone:
         reason = f"{shown} does not exist: {paths.display(obstacle.path)} is no folder."
         return Explanation(path=path, decision="not_there", reason=reason)
@@ -137,6 +139,11 @@ def _entry(path: bytes, name: bytes, rules: Rules, library: Library) -> Explanat
         status = os.lstat(rules.here(path))
     except FileNotFoundError:
         return Explanation(path=path, decision="not_there", reason=f"{shown} does not exist.")
+    if rules.links is not None and stat.S_ISLNK(status.st_mode):
+        through = look_through(rules.here(path), name, rules.links)
+        if isinstance(through, Oddity):
+            return Explanation(path=path, decision="symlink", reason=f"{shown}: {through.reason}", code=through.code)
+        status = through
     is_folder = stat.S_ISDIR(status.st_mode)
     rule = rules.decision(name, is_folder=is_folder)
     if rule is not None:
@@ -157,7 +164,7 @@ def _unscanned(
             "does not end as a video's name does; STOAT_VIDEO_EXTENSIONS says which do.",
         )
     if stat.S_ISLNK(status.st_mode):
-        return "symlink", "is a symbolic link, and links are not followed."
+        return "symlink", "is a symbolic link; its library does not have links followed."
     if not stat.S_ISREG(status.st_mode):
         return "not_a_file", "is a device, pipe or socket, not a file."
     if not os.access(rules.here(path), os.R_OK):

@@ -197,6 +197,16 @@ def scan_options(payload: dict[str, Any]) -> ScanOptions:
     )
 
 
+def scan_rules(settings: Settings, here: Callable[[bytes], bytes] = as_it_is) -> Rules:
+    """Give which names scans look at, as the settings say; each library adds its own.
+
+    Args:
+        settings: which files are videos, and where symbolic links may lead.
+        here: tells where a path of the catalogue lies on this machine.
+    """
+    return Rules(settings.video_extensions, here=here, media_roots=map(os.fsencode, settings.media_roots))
+
+
 def probe_pool(settings: Settings, tally: ProbeTally | None = None, throttle: Throttle | None = None) -> ProbePool:
     """Open probe processes as the settings say; the tally is told how long each file took.
 
@@ -268,7 +278,7 @@ def make_scan_handler(
         share_out: let other workers take part in a scan, through the queue.
         here: tells where a path of the catalogue lies on this machine.
     """
-    rules = Rules(settings.video_extensions, here=here)
+    rules = scan_rules(settings, here)
 
     def scan(job: Job, context: JobContext, distributor: Distributor | None) -> dict[str, Any]:
         report = run_scan(

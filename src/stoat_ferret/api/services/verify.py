@@ -16,6 +16,7 @@ from stoat_ferret.library.models import Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.places import place_of
 from stoat_ferret.scan.report import ERRORS_SHOWN
+from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.verify import DAMAGED, VerifyOptions, run_verify
 from stoat_ferret.settings import Settings
 
@@ -81,7 +82,8 @@ def make_verify_handler(repository: LibraryRepository, *, here: Callable[[bytes]
     """
 
     def work(job: Job, context: JobContext) -> dict[str, Any]:
-        left = run_verify(read_options(job.payload), context, repository, here, asked_at=job.created_at)
+        sight = Sight(here, repository.libraries())
+        left = run_verify(read_options(job.payload), context, repository, sight, asked_at=job.created_at)
         return report(repository, job.id) | left
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import structlog
 
 from stoat_ferret import paths
 from stoat_ferret.api.services.requests import BY_ITSELF, NOTICED, with_settings
-from stoat_ferret.api.services.scan import scan_request
+from stoat_ferret.api.services.scan import scan_request, scan_rules
 from stoat_ferret.errors import LibraryNotFoundError, StorageError
 from stoat_ferret.jobs.processes import host_name, this_process
 from stoat_ferret.jobs.queue import AsyncJobQueue
@@ -51,6 +51,7 @@ class Watched:
     path: bytes
     ignore: tuple[str, ...]
     exclude: frozenset[bytes]
+    follow_symlinks: bool = False
 
 
 class LibraryWatch(threading.Thread):
@@ -132,6 +133,8 @@ class LibraryWatch(threading.Thread):
 
     def _silent_place(self) -> str | None:
         """Say where the library lies on a file system that does not tell, if it does."""
+        if self._watched.follow_symlinks:
+            return "Symbolic links are followed in it, and of what they lead to the system does not tell."
         mounts = Mounts()
         here = self._rules.here(self._watched.path)
         for point in [here, *mounts.points_below(here)]:
@@ -169,7 +172,7 @@ class Watcher:
         self._queue = queue
         self._repository = repository
         self._settings = settings
-        self._rules = Rules(settings.video_extensions, here=here)
+        self._rules = scan_rules(settings, here)
         self._reaches = reaches
         self._running: dict[Watched, LibraryWatch] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -250,7 +253,8 @@ def _watched(library: Library, libraries: Sequence[Library]) -> Watched:
         for other in libraries
         if other is not library and paths.is_below(other.path_bytes, library.path_bytes)
     ]
-    return Watched(library.id, library.path_bytes, tuple(library.ignore), frozenset(inner))
+    follow = library.follow_symlinks
+    return Watched(library.id, library.path_bytes, tuple(library.ignore), frozenset(inner), follow)
 
 
 def _mounts_table() -> bytes:
