@@ -53,6 +53,23 @@ async def begin(queue: AsyncJobQueue, parts: int = 2) -> tuple[Claim, list[Job]]
 
 
 class TestParts:
+    async def test_a_part_left_behind_with_a_job_that_was_to_end_ends_with_it(
+        self, queue: AsyncJobQueue, stage: Stage
+    ) -> None:
+        """Both leases run out before anybody looks, in whichever order they are taken back."""
+        for first in ("job", "part"):
+            await submit(queue, first)
+            parent = await claim(queue)
+            await queue.cancel(parent.job.id)
+            await submit(queue, first, "part", parent_id=parent.job.id)
+            part = await claim(queue)
+            stage.clock.advance(1)
+            await queue.renew(parent if first == "part" else part)
+            stage.clock.advance(LEASE_SECONDS)
+            assert await queue.claim("worker") is None
+            assert await status(queue, parent) is CANCELLED
+            assert await status(queue, part) is CANCELLED
+
     async def test_a_job_that_waits_goes_on_when_its_parts_have_ended(self, queue: AsyncJobQueue) -> None:
         """In the same attempt, with its progress and what it left for itself; meanwhile it is on nobody's slot."""
         parent, parts = await begin(queue)

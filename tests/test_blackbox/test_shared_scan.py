@@ -94,7 +94,7 @@ def parts_of(program: Program, job_id: str) -> list[dict[str, Any]]:
 
 
 def seconds_taken(record: dict[str, Any]) -> float:
-    began, ended = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
+    began, ended = (datetime.fromisoformat(record[name]) for name in ("created_at", "finished_at"))
     return (ended - began).total_seconds()
 
 

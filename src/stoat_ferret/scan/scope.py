@@ -154,7 +154,9 @@ def _obstacle(folder: bytes, name: bytes, rules: Rules) -> Obstacle | None:
         return Obstacle(False, problem.path, problem.code, problem.reason)
     if stat.S_ISLNK(mode):
         if rules.links is None:
-            return Obstacle(True, path, "SYMLINK", f"{shown} is a symbolic link; its library does not have links followed.")
+            return Obstacle(
+                True, path, "SYMLINK", f"{shown} is a symbolic link; its library does not have links followed."
+            )
         found = look_through(rules.here(path), name, rules.links)
         if isinstance(found, Oddity):
             return Obstacle(not found.unproven, path, found.code, f"{shown}: {found.reason}")

@@ -32,7 +32,18 @@ from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
-from stoat_ferret.jobs.transitions import Changes, Row, as_job, cancelled, finished, is_takeable, new_row, waits, woken
+from stoat_ferret.jobs.transitions import (
+    Changes,
+    Row,
+    as_job,
+    cancelled,
+    finished,
+    handed_back,
+    is_takeable,
+    new_row,
+    waits,
+    woken,
+)
 
 REVISION = "revision"
 CHANGED = "stoat_jobs_changed"
@@ -176,6 +187,16 @@ class Records:
         self._end_parts(connection, job.id, now)
         if job.parent_id is not None:
             self._wake(connection, job.parent_id)
+
+    def _take_back(
+        self, connection: Connection, found: Row, now: int, how: Callable[..., Changes] = handed_back
+    ) -> None:
+        """Hand back a job that its worker left behind, one of several perhaps.
+
+        It is read anew: if what it is a part of was cancelled, and has just ended, so does it.
+        """
+        found = row(connection, found["id"])
+        self._settle(connection, self._change(connection, found, how(found, now=now)), now)
 
     def _end_parts(self, connection: Connection, parent_id: str, now: int) -> None:
         for part in UNFINISHED_PARTS.rows(connection, parent_id=parent_id):

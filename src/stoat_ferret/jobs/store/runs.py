@@ -222,7 +222,7 @@ class Runs(Records):
         now = self._now(connection)
         expired = ALL_EXPIRED.rows(connection, now=now)
         for found in expired:
-            self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
+            self._take_back(connection, found, now)
         if expired:
             count_up(connection, TAKEOVERS, len(expired))
         for found in ALL_OVERDUE.rows(connection, now=now):

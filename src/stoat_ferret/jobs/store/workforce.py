@@ -122,7 +122,7 @@ class Workforce(Records):
         with self._write() as connection:
             left = left_behind(connection, gone)
             for found in left:
-                self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
+                self._take_back(connection, found, now)
             connection.execute(delete(workers).where(workers.c.id.in_([*gone, *stale])))
         return len(left)
 
@@ -139,8 +139,7 @@ class Workforce(Records):
         with self._write() as connection:
             left, now = left_behind(connection, known), self._now(connection)
             for found in left:
-                changes = struck(found, now=now) if found["id"] in barren else handed_back(found, now=now)
-                self._settle(connection, self._change(connection, found, changes), now)
+                self._take_back(connection, found, now, struck if found["id"] in barren else handed_back)
             connection.execute(delete(workers).where(workers.c.id.in_(known)))
         return len(left)
 
