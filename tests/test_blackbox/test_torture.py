@@ -10,6 +10,9 @@ from torture.reckoning import Figures
 
 SEED = 20_240_607
 
+# Each takes a minute or two, and several times that on a machine that is busy with something else.
+pytestmark = pytest.mark.timeout(900)
+
 
 def check(figures: Figures) -> None:
     """Nothing was violated, and there was something that could have been."""
