@@ -35,6 +35,7 @@ from stoat_ferret.media.info import MediaInfo, StreamInfo
 from stoat_ferret.media.pool import FileStat, MediaFailure, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.scan.disk import DirectDisk
+from stoat_ferret.scan.pipeline import OpenDisk
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
 from stoat_ferret.statx import birth_ns
@@ -209,6 +210,7 @@ class Stage:
     real_pool: bool = False
     shared: bool = False
     """Whatever is to be examined goes to other jobs, a file each, as where several workers share a scan."""
+    open_disk: OpenDisk = DirectDisk
 
     def __post_init__(self) -> None:
         self.repository = LibraryRepository(self.catalogue)
@@ -220,7 +222,7 @@ class Stage:
         self.handler = make_scan_handler(
             self.repository,
             self.settings,
-            open_disk=DirectDisk,
+            open_disk=self.open_disk,
             open_pool=open_pool,
             queue=queue,
             share_out=self.shared,
