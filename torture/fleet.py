@@ -22,6 +22,11 @@ STOP_SECONDS = 60.0
 """What an orderly stop gets: far more than it should take, and how long it took is told."""
 
 
+def unmeasured() -> dict[str, str]:
+    """Give the environment for processes whose coverage nobody measures: those that are killed tell nothing of it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
+
+
 class Fleet:
     """All processes that work on one data directory. `log` takes what they write to stderr."""
 
@@ -30,7 +35,7 @@ class Fleet:
     ) -> None:
         self.data = data
         self._log = log
-        self._environment = {**os.environ, "STOAT_LOG_FORMAT": "json", **environment}
+        self._environment = {**unmeasured(), "STOAT_LOG_FORMAT": "json", **environment}
         self._beside = workers - 1
         self._rng = rng or random.Random()
         self._server: subprocess.Popen[bytes] | None = None

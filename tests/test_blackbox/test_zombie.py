@@ -4,7 +4,6 @@ Both are `stoat worker` processes that nobody supervises: a supervisor would kil
 """
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -27,6 +26,7 @@ from tests.test_blackbox.program import Calls
 from tools.trees import make_tree
 from torture.audit import audit
 from torture.engines import Engine, open_engine
+from torture.fleet import unmeasured
 
 FILES = 1500
 LEASES = {
@@ -76,7 +76,7 @@ class House:
     def worker(self, name: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "stoat_ferret", "worker", "--json"]
         with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(command, env={**os.environ, **self.environment}, stderr=log)
+            process = subprocess.Popen(command, env={**unmeasured(), **self.environment}, stderr=log)
         self._opened.callback(_end, process)
         return process
 
