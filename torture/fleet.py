@@ -1,6 +1,5 @@
 """The program at work: a server with its worker, further workers beside it, and the means to end any of them."""
 
-import os
 import random
 import resource
 import signal
@@ -15,16 +14,11 @@ from typing import Any
 import httpx2
 import psutil
 
-from tests.test_blackbox.program import Calls
+from tests.test_blackbox.program import Calls, unmeasured
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 """What an orderly stop gets: far more than it should take, and how long it took is told."""
-
-
-def unmeasured() -> dict[str, str]:
-    """Give the environment for processes whose coverage nobody measures: those that are killed tell nothing of it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
 
 
 class Fleet:

@@ -24,6 +24,11 @@ WITHOUT_ROOT_PRIVILEGE = (
 """Put before a command, makes root meet file permissions like anyone else."""
 
 
+def unmeasured() -> dict[str, str]:
+    """Give the environment for processes whose coverage nobody measures: those that are killed tell nothing of it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
+
+
 class Calls:
     """What a client asks of a server."""
 
@@ -95,7 +100,13 @@ class Program(Calls):
     """A running `stoat serve` with a data directory."""
 
     def __init__(
-        self, data_dir: Path, *arguments: str, prefix: Sequence[str] = (), port: int = 0, **environment: str
+        self,
+        data_dir: Path,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        port: int = 0,
+        measured: bool = True,
+        **environment: str,
     ) -> None:
         self.data_dir = data_dir
         command = [*prefix, sys.executable, "-m", "stoat_ferret", "serve", *arguments]
@@ -103,7 +114,7 @@ class Program(Calls):
             [*command, "--port", str(port), "--data-dir", str(data_dir)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "STOAT_LOG_FORMAT": "json", **environment},
+            env={**(os.environ if measured else unmeasured()), "STOAT_LOG_FORMAT": "json", **environment},
         )
         self.log: list[str] = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)

@@ -17,6 +17,8 @@ from torture.fleet import is_locked_down
 
 FILES = 2000
 
+Undisturbed = tuple[dict[str, dict[str, object]], dict[str, int]]
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,9 +32,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def undisturbed(start: Start, tree: Path) -> tuple[dict[str, dict[str, object]], dict[str, int]]:
-    """Give the catalogue and the counts of a scan that nothing disturbs."""
-    program = start(data="undisturbed")
+@pytest.fixture(scope="module")
+def undisturbed(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The catalogue and the counts of a scan that nothing disturbs."""
+    program = Program(tmp_path_factory.mktemp("undisturbed") / "data", measured=False)
     result = program.scan(tree)
     found = program.catalogue()
     program.stop()
@@ -71,10 +74,10 @@ def check_databases(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killing_the_worker_again_and_again_changes_nothing(start: Start, tree: Path) -> None:
+def test_killing_the_worker_again_and_again_changes_nothing(start: Start, tree: Path, undisturbed: Undisturbed) -> None:
     """The supervisor starts another, which takes the job up at once; no file is lost or counted twice."""
-    expected, expected_counts = undisturbed(start, tree)
-    program = start()
+    expected, expected_counts = undisturbed
+    program = start(measured=False)
     job_id = program.submit(tree)
     for least in (1, 300, 700, 1200):
         wait_for_progress(program, job_id, least)
@@ -93,16 +96,16 @@ def test_killing_the_worker_again_and_again_changes_nothing(start: Start, tree: 
 
 
 @pytest.mark.slow
-def test_killing_the_server_again_and_again_changes_nothing(start: Start, tree: Path) -> None:
+def test_killing_the_server_again_and_again_changes_nothing(start: Start, tree: Path, undisturbed: Undisturbed) -> None:
     """The acknowledged job goes on at the next start, without anyone asking."""
-    expected, expected_counts = undisturbed(start, tree)
-    program = start()
+    expected, expected_counts = undisturbed
+    program = start(measured=False)
     job_id = program.submit(tree)
     for least in (1, 400, 1000):
         wait_for_progress(program, job_id, least)
         assert program.job(job_id)["status"] == "running", "it ended before it could be killed"
         program.kill()
-        program = start()
+        program = start(measured=False)
     job = program.finish(job_id)
     assert job["status"] == "complete", job
     assert counts(job["result"]) == expected_counts
@@ -112,10 +115,10 @@ def test_killing_the_server_again_and_again_changes_nothing(start: Start, tree: 
 
 
 @pytest.mark.slow
-def test_killing_probe_processes_loses_no_file(start: Start, tree: Path) -> None:
+def test_killing_probe_processes_loses_no_file(start: Start, tree: Path, undisturbed: Undisturbed) -> None:
     """A file whose examination was killed is examined again; only one that dies twice is set aside."""
-    expected, _ = undisturbed(start, tree)
-    program = start()
+    expected, _ = undisturbed
+    program = start(measured=False)
     job_id = program.submit(tree)
     wait_for_progress(program, job_id, 1)
     killed = 0

@@ -22,11 +22,10 @@ from sqlalchemy import ColumnElement, select
 from stoat_ferret.api.app import create_app
 from stoat_ferret.db.job_tables import jobs, workers
 from stoat_ferret.settings import Settings
-from tests.test_blackbox.program import Calls
+from tests.test_blackbox.program import Calls, unmeasured
 from tools.trees import make_tree
 from torture.audit import audit
 from torture.engines import Engine, open_engine
-from torture.fleet import unmeasured
 
 FILES = 1500
 LEASES = {
