@@ -132,6 +132,10 @@ class FakePool:
     def room(self) -> int:
         return 4 - len(self._tasks)
 
+    def takes(self, device: int) -> bool:
+        del device
+        return self.room > 0
+
     @property
     def in_flight(self) -> list[ProbeTask]:
         return list(self._tasks)[:1]

@@ -12,7 +12,7 @@ from stoat_ferret.api.services.libraries import PURGE_JOB_TYPE, make_purge_handl
 from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE, make_maintenance_handler
 from stoat_ferret.api.services.parts import PART_JOB_TYPE, Shunned, make_part_handler
 from stoat_ferret.api.services.previews import PreviewService
-from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, make_scan_handler, probe_pool
+from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, disk_limits, make_scan_handler, probe_pool
 from stoat_ferret.api.services.schedules import Scheduler, check_settings
 from stoat_ferret.api.services.verify import VERIFY_JOB_TYPE, make_verify_handler
 from stoat_ferret.api.services.watching import Watcher
@@ -27,7 +27,6 @@ from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
-from stoat_ferret.media.hashing import Throttle
 from stoat_ferret.media.pool import FrameGrabber, ProbePool
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.media.tally import ProbeTally
@@ -144,7 +143,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             opened.callback(store.database.close)
         tally = ProbeTally()
         disks = DiskShelf(settings.list_timeout_seconds)
-        open_pool = partial(probe_pool, settings, tally, Throttle(settings.scan_bytes_per_second))
+        open_pool = partial(probe_pool, settings, tally, disk_limits(settings))
         pools, shunned = PoolShelf(open_pool), Shunned()
         handlers = {
             **_scan_handlers(settings, repository, queue, roots, disks, open_pool, pools, shunned),

@@ -55,6 +55,12 @@ class Settings(BaseSettings):
         ge=0,
         description="How much content a worker's scans read in a second; 0: as fast as it goes.",
     )
+    device_concurrency: int = Field(
+        0,
+        ge=0,
+        description="How many files on one device a worker's scans examine at once, all together; 0: as many as there "
+        "are processes. 1 or 2 spare a spinning disk its seeks.",
+    )
     path_timeout_seconds: float = Field(2.0, gt=0, description="Time that a disk has to answer whether a path exists.")
     list_timeout_seconds: float = Field(
         60.0, gt=0, description="Time that a disk may be silent while a scan lists one of its folders."

@@ -35,6 +35,8 @@ class ProbeTask:
     key: int
     path: bytes
     follow_symlink: bool = False
+    device: int = 0
+    """That it lies on (`st_dev`), for whoever limits how much goes on at one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,11 @@ class ProbePool:
     def room(self) -> int:
         """How many more tasks may be submitted now."""
         return 0 if self._closed else max(0, self._workers * self._queue_depth - self.outstanding)
+
+    def takes(self, device: int) -> bool:
+        """Tell whether a task of a file on a device may be submitted now."""
+        del device
+        return self.room > 0
 
     @property
     def in_flight(self) -> list[ProbeTask]:

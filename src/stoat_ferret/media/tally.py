@@ -5,8 +5,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any
 
-from stoat_ferret.media.hashing import Throttle
-from stoat_ferret.media.pool import ProbeOutcome, ProbePool
+from stoat_ferret.media.disk_limits import DiskLimits
+from stoat_ferret.media.pool import ProbeOutcome, ProbePool, ProbeTask
 
 BUCKET = "probe_seconds_bucket:"
 SUM = "probe_seconds_sum"
@@ -39,24 +39,44 @@ class ProbeTally:
 class TalliedPool(ProbePool):
     """A pool whose outcomes are counted, but for those of files that hung or killed their processes.
 
-    It takes nothing on while more was read than the throttle, which other pools may share, lets through.
+    It takes nothing on that would go beyond the limits, which other pools may share.
     """
 
-    def __init__(self, tally: ProbeTally, throttle: Throttle, **options: Any) -> None:
+    def __init__(self, tally: ProbeTally, limits: DiskLimits, **options: Any) -> None:
         super().__init__(**options)
         self._tally = tally
-        self._throttle = throttle
+        self._limits = limits
+        self._in_hand: Counter[int] = Counter()
 
     @property
     def room(self) -> int:
         """How many more tasks may be submitted now."""
-        return 0 if self._throttle.behind else super().room
+        return 0 if self._limits.behind else super().room
+
+    def takes(self, device: int) -> bool:
+        """Tell whether a file on a device may be submitted now."""
+        return super().takes(device) and self._limits.allows(device)
+
+    def submit(self, task: ProbeTask) -> None:
+        """Take a task on; never waits."""
+        super().submit(task)
+        self._limits.begin(task.device)
+        self._in_hand[task.device] += 1
+
+    def close(self) -> None:
+        """End all processes; tasks without an outcome get none."""
+        super().close()
+        for device, count in self._in_hand.items():
+            self._limits.end(device, count)
+        self._in_hand.clear()
 
     def wait(self, timeout: float) -> list[ProbeOutcome]:
         """Give what outcomes there are."""
         outcomes = super().wait(timeout)
-        self._throttle.wait_seconds(sum(outcome.bytes_read for outcome in outcomes))
+        self._limits.has_read(sum(outcome.bytes_read for outcome in outcomes))
         for outcome in outcomes:
+            self._limits.end(outcome.task.device)
+            self._in_hand[outcome.task.device] -= 1
             if outcome.seconds > 0:
                 self._tally.add(outcome.seconds)
         return outcomes

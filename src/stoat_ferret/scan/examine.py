@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from stoat_ferret.errors import FileChangedError, NoVideoStreamError
 from stoat_ferret.library.models import FileKey, KnownFolder, Outcome
@@ -92,11 +93,12 @@ class Examiner:
 
     def step(self, timeout: float) -> list[tuple[OpenFolder, FileResult]]:
         """Send what there is room for, then wait up to `timeout` seconds for outcomes."""
-        while self._waiting and self._pool().room:
-            folder, seen = self._waiting.popleft()
-            self._running[self._next_key] = (folder, seen)
+        while (found := self._next()) is not None:
+            folder, seen = found
+            self._running[self._next_key] = found
             place, follow = self._sight.here(seen.path), self._sight.follows(seen.path)
-            self._pool().submit(ProbeTask(self._next_key, place, follow_symlink=follow))
+            device = seen.entry.key.device
+            self._pool().submit(ProbeTask(self._next_key, place, follow_symlink=follow, device=device))
             self._next_key += 1
         if self._waiting and not self._running:
             time.sleep(timeout)  # the pool takes nothing on just now, and there is no outcome to wait for
@@ -107,6 +109,16 @@ class Examiner:
             _tally(folder, seen, result)
             results.append((folder, result))
         return results
+
+    def _next(self) -> tuple[OpenFolder, Seen] | None:
+        """Take out the first waiting file that may be begun now, of those that are due soon."""
+        if not self._waiting or not self._pool().room:
+            return None
+        for index, found in enumerate(islice(self._waiting, LOW_WATER)):
+            if self._pool().takes(found[1].entry.key.device):
+                del self._waiting[index]
+                return found
+        return None
 
 
 def _tally(folder: OpenFolder, seen: Seen, result: FileResult) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stoat_ferret.media.hashing import Throttle
+from stoat_ferret.media.disk_limits import DiskLimits
 from stoat_ferret.media.pool import ProbeOutcome, ProbeTask
 from stoat_ferret.media.tally import BOUNDS, ProbeTally, TalliedPool
 from tests.media_files import place_clip
@@ -41,7 +41,7 @@ def test_a_pool_counts_what_it_examines(tmp_path: Path) -> None:
     place_clip(tmp_path / "good.mp4")
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     tally = ProbeTally()
-    with TalliedPool(tally, Throttle(0), workers=1) as pool:
+    with TalliedPool(tally, DiskLimits(), workers=1) as pool:
         for key, name in enumerate(("good.mp4", "bad.mp4")):
             pool.submit(ProbeTask(key, bytes(tmp_path / name)))
         outcomes: list[ProbeOutcome] = []
@@ -51,11 +51,11 @@ def test_a_pool_counts_what_it_examines(tmp_path: Path) -> None:
 
 
 def test_a_pool_takes_nothing_on_while_too_much_was_read(tmp_path: Path) -> None:
-    """Over all pools that share the throttle; what was taken on is done meanwhile."""
+    """Over all pools that share the limits; what was taken on is done meanwhile."""
     now = 0.0
-    throttle = Throttle(1000.0, lambda: now)
+    limits = DiskLimits(1000.0, clock=lambda: now)
     place_clip(tmp_path / "a.mp4")
-    with TalliedPool(ProbeTally(), throttle, workers=1) as one, TalliedPool(ProbeTally(), throttle, workers=1) as other:
+    with TalliedPool(ProbeTally(), limits, workers=1) as one, TalliedPool(ProbeTally(), limits, workers=1) as other:
         one.submit(ProbeTask(1, bytes(tmp_path / "a.mp4")))
         outcomes: list[ProbeOutcome] = []
         while not outcomes:
@@ -65,3 +65,24 @@ def test_a_pool_takes_nothing_on_while_too_much_was_read(tmp_path: Path) -> None
         now = outcomes[0].bytes_read / 1000.0
         assert one.room > 0
         assert other.room > 0
+
+
+def test_only_so_many_files_of_a_device_are_in_hand(tmp_path: Path) -> None:
+    """Over all pools that share the limits; of other devices as many as ever; a pool that is closed has none."""
+    limits = DiskLimits(files_per_device=2)
+    place_clip(tmp_path / "a.mp4")
+    path = bytes(tmp_path / "a.mp4")
+    with TalliedPool(ProbeTally(), limits, workers=1) as one, TalliedPool(ProbeTally(), limits, workers=1) as other:
+        one.submit(ProbeTask(1, path, device=7))
+        assert one.takes(7)
+        other.submit(ProbeTask(1, path, device=7))
+        assert (one.takes(7), other.takes(7)) == (False, False)
+        assert (one.takes(8), other.takes(8)) == (True, True)
+        while not one.wait(1.0):
+            pass
+        assert (one.takes(7), other.takes(7)) == (True, True)
+        one.submit(ProbeTask(2, path, device=7))
+        assert not one.takes(7)
+        other.close()
+        assert one.takes(7)
+        assert not other.takes(8)

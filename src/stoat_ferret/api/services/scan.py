@@ -29,7 +29,7 @@ from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.library import ledger, upkeep
 from stoat_ferret.library.models import Outcome
 from stoat_ferret.library.repository import LibraryRepository
-from stoat_ferret.media.hashing import Throttle
+from stoat_ferret.media.disk_limits import DiskLimits
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
@@ -207,14 +207,19 @@ def scan_rules(settings: Settings, here: Callable[[bytes], bytes] = as_it_is) ->
     return Rules(settings.video_extensions, here=here, media_roots=map(os.fsencode, settings.media_roots))
 
 
-def probe_pool(settings: Settings, tally: ProbeTally | None = None, throttle: Throttle | None = None) -> ProbePool:
+def disk_limits(settings: Settings) -> DiskLimits:
+    """Give what all scans of a process may ask of disks together."""
+    return DiskLimits(settings.scan_bytes_per_second, settings.device_concurrency)
+
+
+def probe_pool(settings: Settings, tally: ProbeTally | None = None, limits: DiskLimits | None = None) -> ProbePool:
     """Open probe processes as the settings say; the tally is told how long each file took.
 
-    What the throttle lets through is shared by all pools that have it.
+    The limits are those of all pools that have them together.
     """
     return TalliedPool(
         tally or ProbeTally(),
-        throttle or Throttle(settings.scan_bytes_per_second),
+        limits or disk_limits(settings),
         workers=settings.probe_workers,
         deadline_seconds=settings.probe_timeout_seconds,
         memory_limit_bytes=settings.probe_memory_mib << 20,
