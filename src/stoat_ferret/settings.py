@@ -88,6 +88,19 @@ class Settings(BaseSettings):
         "30 3 * * *",
         description="When the daily maintenance runs, as a cron line in this machine's time; empty: never.",
     )
+    verify_schedule: str = Field(
+        "",
+        description="When files are read as wholes by themselves, as a cron line in this machine's time; empty: never.",
+    )
+    verify_interval_days: float = Field(
+        90.0, ge=0, description="A scheduled verification reads a file again only after so many days."
+    )
+    verify_bytes_per_second: float = Field(
+        0.0, ge=0, description="A scheduled verification reads no faster; 0: as fast as it goes."
+    )
+    verify_max_bytes: int = Field(
+        0, ge=0, description="A scheduled verification stops after so many bytes, and goes on the next time; 0: never."
+    )
     max_event_streams: int = Field(500, ge=1, description="Event streams (text/event-stream) that may be open at once.")
     max_loss_fraction: float = Field(
         0.5, ge=0, le=1, description="A scan that would lose a larger part of a library stops and asks."

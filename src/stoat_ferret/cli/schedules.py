@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 HELP = help_text(
     "Say what happens by itself, when next, and what came of it last.",
-    "The maintenance, and the scans of libraries with a schedule. Times are those of this machine, as the lines are "
-    "read; in JSON they are UTC. To another program it prints a line a schedule: name, line, next, last, last job, "
-    "folder.",
+    "The maintenance, the verification of contents, and the scans of libraries with a schedule. Times are those of "
+    "this machine, as the lines are read; in JSON they are UTC. To another program it prints a line a schedule: name, "
+    "line, next, last, last job, folder.",
     examples="stoat schedules\nstoat schedules --json",
     related="stoat libraries set, stoat maintenance",
 )

@@ -17,6 +17,7 @@ from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE
 from stoat_ferret.api.services.requests import BY_ITSELF, UPKEEP
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE
 from stoat_ferret.api.services.schedules import LONGEST_PAUSE_SECONDS, Scheduler, check_settings
+from stoat_ferret.api.services.verify import read_options
 from stoat_ferret.db.engine import open_sqlite
 from stoat_ferret.db.job_tables import job_records
 from stoat_ferret.db.tables import libraries
@@ -26,6 +27,7 @@ from stoat_ferret.jobs.model import Job, JobOutcome, JobRequest, JobStatus
 from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.runtime import open_runtime
+from stoat_ferret.scan.verify import VerifyOptions
 from stoat_ferret.settings import Settings
 from tests.contract.job_queues import Clock
 from tests.factories import make_catalogue, make_settings
@@ -285,6 +287,31 @@ def test_other_peoples_schedules_are_left_alone(world: World) -> None:
     assert names(world) == {"something else": "0 3 * * *"}
 
 
+def test_contents_are_verified_by_themselves_as_the_settings_say(world: World) -> None:
+    """What was not read for long, gently, a slice each time; behind what people ask for; never unless it is set."""
+    world.fields |= {
+        "verify_schedule": "0 * * * *",
+        "verify_interval_days": 2.0,
+        "verify_bytes_per_second": 1000.0,
+        "verify_max_bytes": 5000,
+    }
+
+    async def scenario() -> list[Job]:
+        await world.scheduler().look()
+        world.clock.advance(HOUR)
+        await world.scheduler().look()
+        return await world.jobs()
+
+    [job] = asyncio.run(scenario())
+    assert (job.type, job.priority) == ("verify", BY_ITSELF)
+    expected = VerifyOptions(mode="check", older_than_seconds=172_800.0, bytes_per_second=1000.0, max_bytes=5000)
+    assert read_options(job.payload) == expected
+    assert names(world) == {"verification": "0 * * * *"}
+    world.fields = {"maintenance_schedule": "", "verify_schedule": ""}
+    asyncio.run(world.scheduler().look())
+    assert names(world) == {}
+
+
 def test_the_maintenance_can_be_left_out(world: World) -> None:
     """An empty setting takes its schedule away again."""
     world.fields = {"maintenance_schedule": "30 3 * * *"}
@@ -341,6 +368,8 @@ def test_a_bad_line_in_the_settings_is_refused_at_the_start(tmp_path: Path) -> N
     """With the variable's name."""
     with pytest.raises(ConfigurationError, match=r"^STOAT_MAINTENANCE_SCHEDULE: The schedule 'daily' cannot be used"):
         check_settings(make_settings(tmp_path, maintenance_schedule="daily"))
+    with pytest.raises(ConfigurationError, match="STOAT_VERIFY_SCHEDULE"):
+        check_settings(make_settings(tmp_path, verify_schedule="61 * * * *"))
     check_settings(make_settings(tmp_path, maintenance_schedule=""))
 
 

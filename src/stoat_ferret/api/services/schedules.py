@@ -1,4 +1,4 @@
-"""What is submitted by itself: the maintenance, and the scans of libraries that have a schedule.
+"""What is submitted by itself: maintenance and verification, and the scans of libraries that have a schedule.
 
 Every worker process looks, each for itself; the queue sees to it that each due moment brings one job, however many
 look, and that what was missed while nobody did is made up for once.
@@ -15,6 +15,7 @@ import structlog
 from stoat_ferret.api.services.maintenance import maintenance_request
 from stoat_ferret.api.services.requests import BY_ITSELF, with_settings
 from stoat_ferret.api.services.scan import scan_request
+from stoat_ferret.api.services.verify import scheduled_verify_request
 from stoat_ferret.errors import ConfigurationError, InvalidScheduleError, StorageError
 from stoat_ferret.jobs import cron
 from stoat_ferret.jobs.model import JobRequest, Schedule
@@ -25,6 +26,7 @@ from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
 
 MAINTENANCE = "maintenance"
+VERIFICATION = "verification"
 OF_LIBRARY = "library:"
 """What the name of a library's schedule begins with; its id follows."""
 LONGEST_PAUSE_SECONDS = 30.0
@@ -48,7 +50,7 @@ class Plan:
     cron: str
     request: Callable[[], JobRequest]
     library: Library | None
-    """None: it is the maintenance."""
+    """None: it is the maintenance, or the verification."""
     problem: str | None
     """Why its line cannot be used, in a sentence; None where it can."""
     known: Schedule | None
@@ -60,16 +62,17 @@ class Plan:
 
 
 def check_settings(settings: Settings) -> None:
-    """Make sure that the schedule of the maintenance can be used.
+    """Make sure that the schedules in the settings can be used.
 
     Raises:
-        ConfigurationError: it cannot.
+        ConfigurationError: one cannot.
     """
-    if settings.maintenance_schedule:
-        try:
-            cron.check(settings.maintenance_schedule)
-        except InvalidScheduleError as error:
-            raise ConfigurationError(f"STOAT_MAINTENANCE_SCHEDULE: {error.message}") from error
+    for name in ("maintenance_schedule", "verify_schedule"):
+        if line := getattr(settings, name):
+            try:
+                cron.check(line)
+            except InvalidScheduleError as error:
+                raise ConfigurationError(f"STOAT_{name.upper()}: {error.message}") from error
 
 
 class Scheduler:
@@ -78,7 +81,7 @@ class Scheduler:
     Args:
         queue: where to.
         repository: which libraries there are, and when they are scanned by themselves.
-        settings: when the maintenance runs, and how long jobs may take.
+        settings: when the maintenance and the verification run, and how long jobs may take.
         clock: the time in microseconds since 1970 UTC, for tests.
     """
 
@@ -148,7 +151,7 @@ class Scheduler:
         return await self.plans() if changed else plans
 
     async def plans(self) -> list[Plan]:
-        """Give the schedules that there should be, the maintenance first, changing nothing.
+        """Give the schedules that there should be, those of the settings first, changing nothing.
 
         Raises:
             StorageError: a database could not be used.
@@ -159,6 +162,9 @@ class Scheduler:
         if line := self._settings.maintenance_schedule:
             request = partial(maintenance_request, self._settings)
             found.append(Plan(MAINTENANCE, line, request, None, _problem(line), known.get(MAINTENANCE)))
+        if line := self._settings.verify_schedule:
+            request = partial(scheduled_verify_request, self._settings)
+            found.append(Plan(VERIFICATION, line, request, None, _problem(line), known.get(VERIFICATION)))
         for library in libraries:
             line, name = library.schedule or "", OF_LIBRARY + library.id
             request = partial(self._scan_of, library)
@@ -182,7 +188,7 @@ class Scheduler:
 
 
 def _is_ours(name: str) -> bool:
-    return name == MAINTENANCE or name.startswith(OF_LIBRARY)
+    return name in (MAINTENANCE, VERIFICATION) or name.startswith(OF_LIBRARY)
 
 
 def _problem(line: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from anyio import to_thread
 
 from stoat_ferret import paths
-from stoat_ferret.api.services.requests import ASKED_FOR, with_settings
+from stoat_ferret.api.services.requests import ASKED_FOR, BY_ITSELF, with_settings
 from stoat_ferret.errors import InvalidPathError, StoatError
 from stoat_ferret.jobs.context import JobCancelled, JobContext
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
@@ -21,6 +21,7 @@ from stoat_ferret.scan.verify import DAMAGED, VerifyOptions, run_verify
 from stoat_ferret.settings import Settings
 
 VERIFY_JOB_TYPE = "verify"
+DAY_SECONDS = 86_400
 
 
 def verify_request(options: VerifyOptions, settings: Settings, *, priority: int = ASKED_FOR) -> JobRequest:
@@ -41,6 +42,17 @@ def verify_request(options: VerifyOptions, settings: Settings, *, priority: int 
         place=None if place is None else place_of(place),
     )
     return with_settings(request, settings, priority=priority)
+
+
+def scheduled_verify_request(settings: Settings) -> JobRequest:
+    """Give the verification that comes by itself: of all that was not read for long, the oldest first."""
+    options = VerifyOptions(
+        mode="check",
+        older_than_seconds=settings.verify_interval_days * DAY_SECONDS,
+        bytes_per_second=settings.verify_bytes_per_second,
+        max_bytes=settings.verify_max_bytes or None,
+    )
+    return verify_request(options, settings, priority=BY_ITSELF)
 
 
 async def prepare_verify(options: VerifyOptions, settings: Settings, repository: LibraryRepository) -> JobRequest:
