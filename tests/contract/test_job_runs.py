@@ -247,6 +247,37 @@ class TestCancelling:
             await queue.finish(running, COMPLETE)
 
 
+class TestMoreUrgentJobs:
+    """A run is told of them where it keeps them waiting, so that it may give way."""
+
+    @pytest.mark.parametrize(
+        ("other", "expected"),
+        [
+            ({"priority": 1, "exclusive_key": "a/"}, True),
+            ({"priority": 1, "exclusive_key": "a/b/"}, True),
+            ({"priority": 1, "exclusive_key": ""}, True),
+            ({"priority": 0, "exclusive_key": "a/b/"}, False),
+            ({"priority": 1, "exclusive_key": "ab/"}, False),
+            ({"priority": 1}, False),
+            ({"priority": 1, "exclusive_key": "a/", "run_after": 1 << 62}, False),
+        ],
+    )
+    async def test_it_is_outranked(self, queue: AsyncJobQueue, other: dict[str, Any], expected: bool) -> None:
+        """By what is due and excluded by its key alone."""
+        running = await begin(queue, exclusive_key="a/")
+        assert not await queue.outranked(running)
+        job = (await queue.submit(JobRequest(type="scan", payload={}, key="other", **other))).job
+        assert await queue.outranked(running) is expected
+        await queue.cancel(job.id)
+        assert not await queue.outranked(running)
+
+    async def test_a_job_without_a_key_keeps_nobody_waiting(self, queue: AsyncJobQueue) -> None:
+        """Whatever waits."""
+        running = await begin(queue)
+        await queue.submit(JobRequest(type="scan", payload={}, key="other", priority=9, exclusive_key="a/"))
+        assert not await queue.outranked(running)
+
+
 class TestEndedWithoutItsWorker:
     """A worker whose lease ran out may only be stopped. Where nobody raises the fence, the record keeps it out."""
 

@@ -8,6 +8,7 @@ the outcome. Whoever finds out that another worker has the job stops without a w
 import asyncio
 import errno
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 """How often a run looks whether it is to end, and passes on progress: a cancel is seen within 250 ms."""
+GIVE_WAY_SECONDS = 10.0
+"""How long a run goes on before it gives way to a more urgent job, times its attempt: so it comes to its end some day,
+however often others come between."""
 RETRY_SECONDS = 0.25
 """Pause before a database that could not be used is tried again."""
 TIMEOUT_GRACE_SECONDS = 1.0
@@ -65,8 +69,9 @@ async def execute(
     """Run a claimed job to its end and give its record.
 
     None when the job is not at its end: another worker has it, it waits for its parts, or it was handed back because
-    `stopping` was set while it ran or the catalogue could not be reached. A `handler` of None means that nobody does
-    jobs of this type. With a `committer` of the catalogue, claims of several runs are brought there together.
+    `stopping` was set while it ran, a more urgent job waited for it, or the catalogue could not be reached. A `handler`
+    of None means that nobody does jobs of this type. With a `committer` of the catalogue, claims of several runs are
+    brought there together.
 
     What says that this process is out of memory is raised: it would fail every job, so it had better end, and another
     one takes the job up.
@@ -103,6 +108,8 @@ class _Run:
         self.cancel_requested = False
         self.timed_out = False
         self.stumbled = False
+        self.gives_way = False
+        self.began = time.monotonic()
         if claim.job.cancel_requested:  # asked for while it waited for its parts
             self.cancel_requested = True
             self.context.end()
@@ -198,7 +205,7 @@ class _Run:
         if self.timed_out:
             sentence = f"The job took longer than the {self.claim.job.timeout_seconds:g} seconds it may take."
             return JobOutcome(status=JobStatus.TIMEOUT, result=partial, error=sentence, error_code="TIMEOUT")
-        if self.stopping.is_set() and not (self.cancel_requested or self.context.whole_is_over):
+        if (self.stopping.is_set() or self.gives_way) and not (self.cancel_requested or self.context.whole_is_over):
             return None
         return JobOutcome(status=JobStatus.CANCELLED, result=partial)
 
@@ -207,8 +214,18 @@ class _Run:
             while True:
                 await asyncio.sleep(self.renew_seconds)
                 await _stubbornly(lambda: self.queue.renew(self.claim))
+                await self._give_way()
         except FencedError:
             self.context.lose()
+
+    async def _give_way(self) -> None:
+        """End the run, whose job is then handed back, if it keeps a more urgent one waiting and has run for a while."""
+        if time.monotonic() - self.began < GIVE_WAY_SECONDS * self.claim.job.attempt:
+            return
+        if not self.gives_way and await _stubbornly(lambda: self.queue.outranked(self.claim)):
+            log.info("giving way to a more urgent job")
+            self.gives_way = True
+            self.context.end()
 
     async def _look_after(self) -> None:
         while not self.context.lost:

@@ -172,6 +172,10 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
+    async def outranked(self, claim: Claim) -> bool:
+        """Tell whether a more urgent job, which its exclusive key keeps from running, waits for the end of this one."""
+        ...
+
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         """Record progress; a fraction that is unknown or lower than the last one leaves that.
 

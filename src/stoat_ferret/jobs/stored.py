@@ -166,6 +166,10 @@ class StoredJobQueue(ABC):
         """Extend the lease."""
         return await self._call(self.store.renew, claim)
 
+    async def outranked(self, claim: Claim) -> bool:
+        """Tell whether a more urgent job waits for the end of this one."""
+        return await self._call(self.store.outranked, claim)
+
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         """Record progress."""
         await self._passing(self.store.report, claim, fraction, progress)

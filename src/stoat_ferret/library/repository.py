@@ -1,7 +1,7 @@
 """Reads and small changes of the catalogue: libraries, one video, what is known of a folder."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
@@ -146,21 +146,19 @@ class LibraryRepository:
             values = {"watching": watching, "watching_reason": reason}
             connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
 
-    def covering_library(self, path: bytes, *, outermost: bool = False) -> Library | None:
-        """Give the innermost, or outermost, library that `path` lies in, if any; asks for its possible places only."""
-        query = select(libraries).where(libraries.c.path_bytes.in_(paths.with_ancestors(path)))
+    def covering_libraries(self, path: bytes) -> list[Library]:
+        """Give the libraries that `path` lies in, the innermost first; asks for its possible places only."""
         with self.database.read() as connection:
-            found = [_library_from_row(row) for row in connection.execute(query).mappings()]
-        by_depth = sorted(found, key=lambda library: len(library.path_bytes), reverse=not outermost)
-        return next(iter(by_depth), None)
+            return _libraries_at(connection, paths.with_ancestors(path))
+
+    def covering_library(self, path: bytes) -> Library | None:
+        """Give the innermost library that `path` lies in, if any."""
+        return next(iter(self.covering_libraries(path)), None)
 
     @staticmethod
     def covering_in(connection: Connection, path: bytes) -> Library | None:
         """Give the innermost library that a folder lies in and is not itself, as a transaction sees it."""
-        above = paths.with_ancestors(path)[:-1]
-        rows = connection.execute(select(libraries).where(libraries.c.path_bytes.in_(above))).mappings()
-        found = [_library_from_row(row) for row in rows]
-        return max(found, key=lambda library: len(library.path_bytes), default=None)
+        return next(iter(_libraries_at(connection, paths.with_ancestors(path)[:-1])), None)
 
     @staticmethod
     def add_library(
@@ -354,19 +352,19 @@ def _video_row(connection: Connection, video_id: str) -> RowMapping:
     return row
 
 
+def _libraries_at(connection: Connection, places: Collection[bytes]) -> list[Library]:
+    rows = connection.execute(select(libraries).where(libraries.c.path_bytes.in_(places))).mappings()
+    return sorted(map(_library_from_row, rows), key=lambda library: len(library.path_bytes), reverse=True)
+
+
 def _library_from_row(row: RowMapping) -> Library:
     values = {name: row[name] for name in Library.__dataclass_fields__}
     return Library(**values | {"ignore": tuple(values["ignore"])})
 
 
 def _folder_from_row(row: Mapping[str, Any] | RowMapping) -> KnownFolder:
-    return KnownFolder(
-        pk=row["pk"],
-        path=row["path_bytes"],
-        digest=row["digest"],
-        unchanged_count=row["unchanged_count"],
-        reject_count=row["reject_count"],
-    )
+    same = {name: row[name] for name in ("pk", "digest", "unchanged_count", "reject_count")}
+    return KnownFolder(path=row["path_bytes"], **same)
 
 
 def _key_from_row(row: Row[*tuple[Any, ...]]) -> FileKey:

@@ -12,7 +12,14 @@ from stoat_ferret import paths
 from stoat_ferret.api.services.again import request_anew
 from stoat_ferret.api.services.maintenance import maintenance_request
 from stoat_ferret.api.services.parts import QueueDistributor
-from stoat_ferret.api.services.requests import ASKED_FOR, BY_ITSELF, UPKEEP, with_settings
+from stoat_ferret.api.services.requests import (
+    ASKED_FOR,
+    ASKED_FOR_PART,
+    BY_ITSELF,
+    NOTICED,
+    UPKEEP,
+    with_settings,
+)
 from stoat_ferret.api.services.scan import prepare_scan, scan_request
 from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.jobs.context import JobContext
@@ -25,7 +32,7 @@ from tests.factories import make_settings, put
 
 def test_what_somebody_waits_for_comes_first() -> None:
     """Then what a schedule brings, then upkeep."""
-    assert ASKED_FOR > BY_ITSELF > UPKEEP
+    assert ASKED_FOR_PART > NOTICED > ASKED_FOR > BY_ITSELF > UPKEEP
 
 
 def test_a_time_limit_holds_for_its_type_only(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ def test_what_is_done_again_is_asked_for_under_the_settings_of_now(tmp_path: Pat
             above = repository.add_library(connection, os.fsencode(tmp_path / "v"), 0.5)
         again = await _again(runtime, scheduled)
         assert (again.payload, again.retry_of) == (scheduled.payload, scheduled.id)
-        assert (again.priority, again.timeout_seconds) == (ASKED_FOR, None)
+        assert (again.priority, again.timeout_seconds) == (ASKED_FOR_PART, None)
         await queue.claim("worker")
         await queue.submit(scan_request(ScanOptions(path=above.path_bytes), repository))
         assert await queue.claim("other") is None, "it excludes scans of what its folder belongs to now"

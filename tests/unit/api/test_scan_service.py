@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stoat_ferret.api.app import create_app
 from stoat_ferret.api.services.scan import exclusive_key, scan_options, scan_request, validate_scan_path
 from stoat_ferret.errors import InvalidPathError, PathTimeoutError
+from stoat_ferret.library.models import Library
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.settings import Settings
@@ -34,8 +35,8 @@ class NoLibraries(LibraryRepository):
     def __init__(self) -> None:
         pass
 
-    def covering_library(self, path: bytes, *, outermost: bool = False) -> None:
-        return None
+    def covering_libraries(self, path: bytes) -> list[Library]:
+        return []
 
 
 @given(options, options)

@@ -438,6 +438,67 @@ class TestTrouble:
         assert [entry["event"] for entry in logs] == ["a job was not looked after to its end"]
 
 
+class TestGivingWay:
+    @pytest.fixture(autouse=True)
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a run give way from its second second on."""
+        monkeypatch.setattr(execution, "GIVE_WAY_SECONDS", 0.2)
+
+    async def test_a_job_is_handed_back_for_a_more_urgent_one_that_it_keeps_waiting(self, queue: TroubledQueue) -> None:
+        """And goes on after that."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await queue.submit(JobRequest(type="scan", payload={}, key="part", priority=1, exclusive_key="a/b/"))
+            await until_cancelled(context)
+            return {}
+
+        assert await run(queue, handler, exclusive_key="a/") is None
+        urgent = await queue.claim("worker")
+        assert urgent is not None
+        assert urgent.job.priority == 1
+        assert await queue.claim("worker") is None
+        await queue.finish(urgent, JobOutcome(status=JobStatus.COMPLETE))
+        again = await queue.claim("worker")
+        assert again is not None
+        assert (again.job.priority, again.job.attempt) == (0, 2)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"priority": 0, "exclusive_key": "a/b/"},
+            {"priority": 1, "exclusive_key": "b/"},
+            {"priority": 1},
+            {"priority": 1, "exclusive_key": "a/b/", "run_after": 1 << 62},
+        ],
+        ids=["no more urgent", "elsewhere", "that may run beside it", "not due yet"],
+    )
+    async def test_it_gives_way_to_no_job(self, queue: TroubledQueue, other: dict[str, Any]) -> None:
+        """That need not wait for it, or can."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await queue.submit(JobRequest(type="scan", payload={}, key="other", **other))
+            for _ in range(60):
+                await asyncio.sleep(0.01)
+                context.raise_if_cancelled()
+            return {}
+
+        assert (await ended(queue, handler, exclusive_key="a/")).status is JobStatus.COMPLETE
+
+    async def test_a_cancelled_job_is_cancelled_though_it_gives_way(self, queue: TroubledQueue) -> None:
+        """It does not come back."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            await queue.submit(JobRequest(type="scan", payload={}, key="part", priority=1, exclusive_key="a/b/"))
+            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+                await asyncio.sleep(0.01)
+            await queue.cancel(job.id)
+            await asyncio.sleep(0.5)
+            context.raise_if_cancelled()
+            return {}
+
+        assert (await ended(queue, handler, exclusive_key="a/")).status is JobStatus.CANCELLED
+
+
 class TestStopping:
     async def test_a_job_is_handed_back_when_the_worker_stops(self, queue: TroubledQueue) -> None:
         """It is pending again, not cancelled."""

@@ -5,10 +5,12 @@ from dataclasses import replace
 from stoat_ferret.jobs.model import JobRequest
 from stoat_ferret.settings import Settings
 
+ASKED_FOR_PART = 15
+"""The priority of a scan of one folder or file of a library that somebody waits for: a scan of the whole gives way."""
+NOTICED = 12
+"""The priority of what a watched library brings: small scans of the folders that were touched, likewise."""
 ASKED_FOR = 10
-"""The priority of what a person or program waits for."""
-NOTICED = 5
-"""The priority of what a watched library brings: small scans of the folders that were touched."""
+"""The priority of whatever else a person or program waits for."""
 BY_ITSELF = 0
 """The priority of what a schedule brings."""
 UPKEEP = -10

@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from anyio import fail_after, to_thread
 
 from stoat_ferret import paths
 from stoat_ferret.api.services.parts import QueueDistributor
-from stoat_ferret.api.services.requests import ASKED_FOR, BY_ITSELF, with_settings
+from stoat_ferret.api.services.requests import ASKED_FOR, ASKED_FOR_PART, BY_ITSELF, with_settings
 from stoat_ferret.errors import (
     InvalidPathError,
     PathNotAllowedError,
@@ -27,7 +27,7 @@ from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.library import ledger, upkeep
-from stoat_ferret.library.models import Outcome
+from stoat_ferret.library.models import Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.disk_limits import DiskLimits
 from stoat_ferret.media.pool import ProbePool
@@ -83,8 +83,11 @@ async def prepare_scan(options: ScanOptions, settings: Settings, repository: Lib
 
     # One thread for both: someone waits for the answer, and every change of threads costs a millisecond under load.
     def prepare() -> JobRequest:
-        request = scan_request(options.at(_check(options.path, settings, repository)), repository)
-        return with_settings(request, settings, priority=ASKED_FOR)
+        checked = options.at(_check(options.path, settings, repository))
+        covering = repository.covering_libraries(checked.path)
+        is_part = bool(covering) and (checked.path != covering[0].path_bytes or not checked.recursive)
+        priority = ASKED_FOR_PART if is_part else ASKED_FOR
+        return with_settings(_scan_request(checked, covering), settings, priority=priority)
 
     return await _in_time(options.path, settings, prepare)
 
@@ -167,8 +170,12 @@ def exclusive_key(folder: bytes) -> str:
 
 def scan_request(options: ScanOptions, repository: LibraryRepository) -> JobRequest:
     """Give the job that does a scan; equal scans have equal keys, scans of one library exclude each other."""
+    return _scan_request(options, repository.covering_libraries(options.path))
+
+
+def _scan_request(options: ScanOptions, covering: Sequence[Library]) -> JobRequest:
     # The outermost one: scans of a library and of another one inside it exclude each other too.
-    library = repository.covering_library(options.path, outermost=True)
+    [library, *_] = [*reversed(covering), None]
     return JobRequest(
         type=SCAN_JOB_TYPE,
         payload={

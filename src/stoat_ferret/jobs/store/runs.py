@@ -79,6 +79,17 @@ FIRST_IN_REACH = tuple(Prepared(query.where(IN_REACH)) for query in (_FIRST_RESU
 TAKEABLE = or_(READY, RESUMES)
 _PLACE = select(jobs.c.place).where(jobs.c.place.is_not(None))
 PLACES = Prepared(union(_PLACE.where(is_(JobStatus.PENDING)), _PLACE.where(is_(JobStatus.RUNNING), jobs.c.resumes)))
+_MINE = bindparam("exclusive_key", type_=jobs.c.exclusive_key.type)
+OUTRANKING = Prepared(
+    select(jobs.c.id)
+    .where(
+        is_(JobStatus.PENDING),
+        or_(jobs.c.run_after.is_(None), jobs.c.run_after <= bindparam("now")),
+        jobs.c.priority > bindparam("priority"),
+        or_(_begins(jobs.c.exclusive_key, _MINE), _begins(_MINE, jobs.c.exclusive_key)),
+    )
+    .limit(ONE)
+)
 RUNNING_OF_TYPES = Prepared(
     select(jobs.c.type, func.count().label("running"))
     .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None))
@@ -131,6 +142,16 @@ class Runs(Records):
             # No new revision: nothing changed that a client sees.
             self._set(connection, found, {"lease_expires_at": self._now(connection) + self._lease_us})
             return as_job(found)
+
+    def outranked(self, claim: Claim) -> bool:
+        """Tell whether a more urgent job waits for the end of this one; see `AsyncJobQueue`."""
+        with self.database.read() as connection:
+            now = self._now(connection)
+            return any(
+                OUTRANKING.rows(connection, now=now, priority=found["priority"], exclusive_key=found["exclusive_key"])
+                for found in BY_ID.rows(connection, job_id=claim.job.id)
+                if found["exclusive_key"] is not None
+            )
 
     def runs(self, job_id: str, attempt: int, token: str | None = None) -> bool:
         """Tell whether a job is still at an attempt, and under a token if one is given; waits for no lock."""
