@@ -23,6 +23,8 @@ if ! have_program chromium; then
     set -- -m "not browser"
 fi
 
+have_program b3sum || echo "Left out: the test that has b3sum check a manifest." >&2
+
 # `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
 # pytest-xdist starts and into every server and worker that these start. Each writes a file of its own; combine joins them.
 rm -f .coverage .coverage.*
