@@ -160,7 +160,7 @@ class Tracer:
         if point is None:
             return False
         try:
-            os.lstat(self._here(point))
+            self._sight.status(point)
         except OSError:
             return False
         return self._recorded[point].same_as(self._mounts.volume_of(self._here(point)))

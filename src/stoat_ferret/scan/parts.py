@@ -69,19 +69,20 @@ class Parting:
         return self._handed_on * ended // max(1, parts)
 
     def _hand_on(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = _by_folder(self._waiting), []
         self._gathered = 0
         if not waiting:
             return
-        pks = self._prepare([folder for folder, _ in waiting])
+        pks = self._prepare(waiting)
         for part in _pack(waiting, pks):
             self._distributor.submit(part)
             self._handed_on += sum(len(piece["files"]) for piece in part["folders"])
 
-    def _prepare(self, folders: Sequence[OpenFolder]) -> dict[bytes, int]:
+    def _prepare(self, waiting: Sequence[Waiting]) -> dict[bytes, int]:
         """Make the folders known, so that none is taken for absent, and store what the scan knows of them."""
-        for folder in folders:
-            if folder.remaining > PART_FILES:
+        folders = [folder for folder, _ in waiting]
+        for folder, seen in waiting:
+            if not _is_whole(folder, seen):
                 folder.digest = None
                 self._writer.close(folder)
         self._writer.flush()
@@ -93,11 +94,24 @@ class Parting:
         return pks
 
 
+def _by_folder(waiting: Sequence[Waiting]) -> list[Waiting]:
+    """Put together what was added of each folder: files that had to wait come one by one."""
+    found: dict[int, tuple[OpenFolder, list[Seen]]] = {}
+    for folder, seen in waiting:
+        found.setdefault(id(folder), (folder, []))[1].extend(seen)
+    return list(found.values())
+
+
+def _is_whole(folder: OpenFolder, seen: Sequence[Seen]) -> bool:
+    """Tell whether these are all files of a folder that are to be examined, so that whoever does that may close it."""
+    return len(seen) == folder.remaining <= PART_FILES
+
+
 def _pack(waiting: Sequence[Waiting], pks: dict[bytes, int]) -> Iterator[dict[str, Any]]:
     pieces: list[dict[str, Any]] = []
     files = 0
     for folder, seen in waiting:
-        whole = len(seen) <= PART_FILES
+        whole = _is_whole(folder, seen)
         if files and (not whole or files + len(seen) > PART_FILES):
             yield {"folders": pieces}
             pieces, files = [], 0

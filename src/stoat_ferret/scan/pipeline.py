@@ -38,6 +38,7 @@ from stoat_ferret.scan.job import Distributor, ScanJob
 from stoat_ferret.scan.report import ScanReport, read_report
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import ScanOptions, covering, targets
+from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.survey import Survey, Surveyed
 
 OpenDisk = Callable[[Callable[[], None]], AbstractContextManager[Disk]]
@@ -152,11 +153,15 @@ class _Scan:
         with ExitStack() as opened:
             # Starting processes costs more than an unchanged rescan of thousands of files, so it waits for the first.
             disk = opened.enter_context(open_disk(job.raise_if_cancelled))
+            # A look at a single file is not to wait behind the listings that are asked for ahead. It is taken even once
+            # the job is to end, so that what was examined can be stored.
+            looks = opened.enter_context(open_disk(lambda: None))
+            sight = Sight(self._rules.here, libraries, looks)
             pool = cache(lambda: opened.enter_context(open_pool()))
             for target in targets(options, libraries):
                 try:
                     rules = self._rules_of(target.library)
-                    survey = Survey(target, options, job, repository, rules, disk, pool, distributor)
+                    survey = Survey(target, options, job, repository, rules, disk, sight, pool, distributor)
                     surveyed = survey.run()
                     if distributor is not None and distributor.counts()[1]:
                         waits.surveyed.append(surveyed)

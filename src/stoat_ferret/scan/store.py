@@ -125,6 +125,8 @@ class Writer:
             self._undecided.append((folder, replace(result, bytes_read=0)))  # which was counted
 
     def _touch(self, folder: OpenFolder) -> None:
+        if self._folders.get(folder.path, folder) is not folder:
+            self.flush()  # another piece of the same folder
         self._folders[folder.path] = folder
         self._gathered += 1
         if self._gathered == 1:

@@ -108,6 +108,7 @@ class Survey:
         repository: LibraryRepository,
         rules: Rules,
         disk: Disk,
+        sight: Sight,
         pool: Callable[[], ProbePool],
         distributor: Distributor | None,
     ) -> None:
@@ -117,7 +118,6 @@ class Survey:
         self._job = job
         self._repository = repository
         self._rules = rules
-        sight = Sight(rules.here, repository.libraries())
         self._examiner = Examiner(pool, sight)
         self._tracer = Tracer(repository, sight)
         self._writer = Writer(job.transaction, job.job_id, dry_run=options.dry_run, tracer=self._tracer)
