@@ -259,7 +259,7 @@ class TestMoreUrgentJobs:
             ({"priority": 0, "exclusive_key": "a/b/"}, False),
             ({"priority": 1, "exclusive_key": "ab/"}, False),
             ({"priority": 1}, False),
-            ({"priority": 1, "exclusive_key": "a/", "run_after": 1 << 62}, False),
+            ({"priority": 1, "exclusive_key": "a/", "run_after": 4_000_000_000_000_000}, False),
         ],
     )
     async def test_it_is_outranked(self, queue: AsyncJobQueue, other: dict[str, Any], expected: bool) -> None:
@@ -270,6 +270,18 @@ class TestMoreUrgentJobs:
         assert await queue.outranked(running) is expected
         await queue.cancel(job.id)
         assert not await queue.outranked(running)
+
+    async def test_it_is_not_outranked_by_what_would_not_run_anyway(self, queue: AsyncJobQueue) -> None:
+        """Since another one keeps that waiting too, or nobody here reaches it."""
+        running = await begin(queue, exclusive_key="a/b/", key="first")
+        beside = await begin(queue, exclusive_key="a/c/", key="second")
+        urgent = JobRequest(type="scan", payload={}, key="all", priority=1, exclusive_key="a/", place="/far")
+        await queue.submit(urgent)
+        assert not await queue.outranked(running)
+        await queue.finish(beside, COMPLETE)
+        assert await queue.outranked(running)
+        assert not await queue.outranked(running, Wanted(reaches=lambda place: place != "/far"))
+        assert await queue.outranked(running, Wanted(reaches=lambda place: place == "/far"))
 
     async def test_a_job_without_a_key_keeps_nobody_waiting(self, queue: AsyncJobQueue) -> None:
         """Whatever waits."""

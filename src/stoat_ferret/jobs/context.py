@@ -70,6 +70,8 @@ class JobContext:
 
     partial_result: dict[str, Any] | None = None
     """What was done so far; stored as the result when the job is cancelled or fails."""
+    may_give_way = True
+    """False where a handler could not go on where it was: it is then not handed back for a more urgent job."""
 
     def __init__(
         self,

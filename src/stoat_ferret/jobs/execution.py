@@ -31,7 +31,7 @@ from stoat_ferret.errors import (
 )
 from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.fence import raise_fence, shut_fence
-from stoat_ferret.jobs.model import Claim, Job, JobHandler, JobOutcome, JobStatus
+from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobHandler, JobOutcome, JobStatus, Wanted
 
 if TYPE_CHECKING:
     from stoat_ferret.jobs.queue import AsyncJobQueue
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 """How often a run looks whether it is to end, and passes on progress: a cancel is seen within 250 ms."""
 GIVE_WAY_SECONDS = 10.0
-"""How long a run goes on before it gives way to a more urgent job, times its attempt: so it comes to its end some day,
-however often others come between."""
+"""How long the first attempt goes on before it gives way to a more urgent job. Each later one goes on twice as long: so
+the job comes to its end, and what is done anew takes no longer than that, however often others come between."""
+MOST_DOUBLINGS = 16
 RETRY_SECONDS = 0.25
 """Pause before a database that could not be used is tried again."""
 TIMEOUT_GRACE_SECONDS = 1.0
@@ -65,18 +66,19 @@ async def execute(
     renew_seconds: float,
     stopping: asyncio.Event | None = None,
     committer: Committer | None = None,
+    wanted: Wanted = ANYTHING,
 ) -> Job | None:
     """Run a claimed job to its end and give its record.
 
     None when the job is not at its end: another worker has it, it waits for its parts, or it was handed back because
     `stopping` was set while it ran, a more urgent job waited for it, or the catalogue could not be reached. A `handler`
     of None means that nobody does jobs of this type. With a `committer` of the catalogue, claims of several runs are
-    brought there together.
+    brought there together. It gives way to such jobs as the worker has `wanted`.
 
     What says that this process is out of memory is raised: it would fail every job, so it had better end, and another
     one takes the job up.
     """
-    run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event(), committer)
+    run = _Run(queue, claim, catalogue, renew_seconds, stopping or asyncio.Event(), committer, wanted)
     with structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt):
         try:
             return await run.to_end(handler)
@@ -97,6 +99,7 @@ class _Run:
         renew_seconds: float,
         stopping: asyncio.Event,
         committer: Committer | None,
+        wanted: Wanted,
     ) -> None:
         self.queue = queue
         self.claim = claim
@@ -104,6 +107,7 @@ class _Run:
         self.renew_seconds = renew_seconds
         self.stopping = stopping
         self.committer = committer
+        self.wanted = wanted
         self.context = JobContext(claim, catalogue, queue.runs)
         self.cancel_requested = False
         self.timed_out = False
@@ -220,9 +224,10 @@ class _Run:
 
     async def _give_way(self) -> None:
         """End the run, whose job is then handed back, if it keeps a more urgent one waiting and has run for a while."""
-        if time.monotonic() - self.began < GIVE_WAY_SECONDS * self.claim.job.attempt:
+        doubled = 2 ** min(self.claim.job.attempt - 1, MOST_DOUBLINGS)
+        if not self.context.may_give_way or time.monotonic() - self.began < GIVE_WAY_SECONDS * doubled:
             return
-        if not self.gives_way and await _stubbornly(lambda: self.queue.outranked(self.claim)):
+        if not self.gives_way and await _stubbornly(lambda: self.queue.outranked(self.claim, self.wanted)):
             log.info("giving way to a more urgent job")
             self.gives_way = True
             self.context.end()

@@ -172,8 +172,13 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
-    async def outranked(self, claim: Claim) -> bool:
-        """Tell whether a more urgent job, which its exclusive key keeps from running, waits for the end of this one."""
+    async def outranked(self, claim: Claim, wanted: Wanted = ANYTHING) -> bool:
+        """Tell whether a more urgent job, which this one's exclusive key alone keeps from running, waits for its end.
+
+        Args:
+            claim: of this one.
+            wanted: what the worker takes that asks: what it would not, it need not give way to.
+        """
         ...
 
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:

@@ -166,9 +166,9 @@ class StoredJobQueue(ABC):
         """Extend the lease."""
         return await self._call(self.store.renew, claim)
 
-    async def outranked(self, claim: Claim) -> bool:
+    async def outranked(self, claim: Claim, wanted: Wanted = ANYTHING) -> bool:
         """Tell whether a more urgent job waits for the end of this one."""
-        return await self._call(self.store.outranked, claim)
+        return await self._call(self.store.outranked, claim, wanted)
 
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         """Record progress."""

@@ -113,9 +113,9 @@ class Worker:
                 log.warning("cannot take jobs; trying again", error=error.message)
                 await _unless(stop, asyncio.sleep(RETRY_SECONDS))
                 continue
-            await self._run(claim, stop)
+            await self._run(claim, wanted, stop)
 
-    async def _run(self, claim: Claim, stop: asyncio.Event) -> None:
+    async def _run(self, claim: Claim, wanted: Wanted, stop: asyncio.Event) -> None:
         await execute(
             self._queue,
             claim,
@@ -124,6 +124,7 @@ class Worker:
             renew_seconds=self._renew_seconds,
             stopping=stop,
             committer=self._committer,
+            wanted=wanted,
         )
 
     async def _beat(self) -> None:

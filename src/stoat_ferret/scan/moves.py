@@ -53,7 +53,7 @@ class Tracer:
 
     def has_claimed(self, known: KnownFile) -> bool:
         """Tell whether an entry has gone with a file that was found elsewhere."""
-        return known.video_pk in self._claimed
+        return known.video_pk is not None and known.video_pk in self._claimed
 
     def trace(self, files: Sequence[Seen]) -> list[Seen]:
         """Give the files, those that are known from elsewhere with their `origin` or `twin`; reads no content."""
@@ -66,10 +66,13 @@ class Tracer:
         exact = [each for each in candidates if each.key.same_file(seen.entry.key)]
         edited = [each for each in candidates if each not in exact and each.video_pk is not None]
         twin: KnownFile | None = None
-        for each in sorted(exact + edited, key=_likeliest_first)[:MOST_CANDIDATES]:
+        folder = seen.path.rpartition(b"/")[0]
+        for each in sorted(exact + edited, key=lambda each: _likeliest_first(each, folder))[:MOST_CANDIDATES]:
             if (each.video_pk is not None and each.video_pk == mine) or (
                 each.path == seen.path and each.video_pk is None
             ):
+                continue
+            if self.has_claimed(each):  # it has gone with another name of the same file
                 continue
             if not self._same_volume(each, seen) or not self._same_birth(each, seen, surely=each not in exact):
                 continue
@@ -156,6 +159,8 @@ class Tracer:
 
     def _is_proof(self, path: bytes) -> bool:
         """Tell whether it means anything that nothing is at a path: its volume must be the one that it was on."""
+        if self._sight.is_behind_broken_link(path):
+            return False
         point = innermost(path, self._recorded)
         if point is None:
             return False
@@ -179,8 +184,9 @@ class Tracer:
         return True
 
 
-def _likeliest_first(known: KnownFile) -> bool:
-    return known.state != "missing"
+def _likeliest_first(known: KnownFile, folder: bytes) -> tuple[bool, bool]:
+    """Sort what was in the same folder before the rest: a file that is known by two ways was renamed in both."""
+    return known.path.rpartition(b"/")[0] != folder, known.state != "missing"
 
 
 def _pairs(new: Sequence[bytes], gone: Sequence[KnownFile]) -> list[tuple[int, KnownFile]]:

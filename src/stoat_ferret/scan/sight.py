@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 
+from stoat_ferret import paths
 from stoat_ferret.library.models import Library
 from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.ground import innermost
@@ -61,6 +62,13 @@ class Sight:
         except TimeoutError:
             self._silences += 1
             raise
+
+    def is_behind_broken_link(self, path: bytes) -> bool:
+        """Tell whether a link on the way to a file, or in its place, leads nowhere: then its absence proves nothing."""
+        if not self.follows(path):
+            return False
+        way = map(self.here, paths.with_ancestors(path))
+        return any(os.path.islink(place) and not os.path.exists(place) for place in way)  # noqa: PTH110, PTH114 - bytes
 
     def birth_ns(self, path: bytes) -> int | None:
         """Give the moment in nanoseconds since 1970 UTC at which a file was made; None where nobody knows."""

@@ -14,7 +14,7 @@ from inotify_simple import INotify, flags
 from stoat_ferret import paths
 from stoat_ferret.scan.listing import join
 from stoat_ferret.scan.rules import IGNORE_FILE, Rules
-from stoat_ferret.scan.walk import rules_inside
+from stoat_ferret.scan.walk import IgnoreFileError, rules_inside
 
 QUIET_SECONDS = 1.0
 """After so long without a further change, those that were noticed are due."""
@@ -32,6 +32,11 @@ _GONE = flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOUNT
 
 class CannotWatchError(Exception):
     """The system does not tell of changes here; the message says why. Never leaves the watcher."""
+
+    def __init__(self, reason: str, *, for_long: bool = False) -> None:
+        super().__init__(reason)
+        self.for_long = for_long
+        """True where it is no use, and costs much, to try again soon."""
 
 
 class TreeWatch:
@@ -163,7 +168,9 @@ class TreeWatch:
                     below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
             except OSError as error:
                 if error.errno == errno.ENOSPC:
-                    raise CannotWatchError(_why(error)) from error
+                    raise CannotWatchError(_why(error), for_long=True) from error
+                if isinstance(error, IgnoreFileError):
+                    self._folders[watch] = (path, rules)  # so that it is noticed once that can be used again
                 continue  # it is gone, or may not be read: the scan will say so
             self._folders[watch] = (path, inside)
             found = [join(path, name) for name in below if inside.wants_folder(name)]

@@ -89,6 +89,8 @@ class _Verify:
         self._total = fixity.count_due(self._database, *place)[1]
         if options.max_bytes is not None:
             self._total = min(self._total, options.max_bytes)
+        if self._job.attempt > 1:  # what an attempt that was cut off has read counts too
+            self._spent = ledger.costs(self._database, self._job.job_id)[0]
         began = time.monotonic()
         while some := fixity.due(self._database, *place, frozenset(self._tried)):
             for wanted in some:

@@ -95,6 +95,8 @@ def _list(path: bytes, folder: int, rules: Rules, goes_on: Callable[[], None]) -
                 files.append((name, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev))
             else:
                 oddities.append(oddity(name, status.st_mode))
+    # Whatever their names, links that lead nowhere may have led to folders.
+    folders += [each.name for each in oddities if each.unproven]
     oddities.sort(key=lambda oddity: oddity.name)
     return FolderListing(path, Files(files), tuple(sorted(folders)), tuple(oddities), rules, ignored)
 

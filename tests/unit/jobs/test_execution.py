@@ -468,7 +468,7 @@ class TestGivingWay:
             {"priority": 0, "exclusive_key": "a/b/"},
             {"priority": 1, "exclusive_key": "b/"},
             {"priority": 1},
-            {"priority": 1, "exclusive_key": "a/b/", "run_after": 1 << 62},
+            {"priority": 1, "exclusive_key": "a/b/", "run_after": 4_000_000_000_000_000},
         ],
         ids=["no more urgent", "elsewhere", "that may run beside it", "not due yet"],
     )
@@ -483,6 +483,41 @@ class TestGivingWay:
             return {}
 
         assert (await ended(queue, handler, exclusive_key="a/")).status is JobStatus.COMPLETE
+
+    async def test_one_that_could_not_go_on_where_it_was_does_not(self, queue: TroubledQueue) -> None:
+        """Its handler says so."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.may_give_way = False
+            await queue.submit(JobRequest(type="scan", payload={}, key="part", priority=1, exclusive_key="a/b/"))
+            for _ in range(60):
+                await asyncio.sleep(0.01)
+                context.raise_if_cancelled()
+            return {}
+
+        assert (await ended(queue, handler, exclusive_key="a/")).status is JobStatus.COMPLETE
+
+    async def test_each_attempt_goes_on_for_twice_as_long(self, queue: TroubledQueue) -> None:
+        """Else a job that others always come between would never end."""
+        lasted: list[float] = []
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            began = asyncio.get_running_loop().time()
+            part = JobRequest(type="scan", payload={}, key="part", priority=1, exclusive_key="a/b/")
+            submitted = (await queue.submit(part)).job
+            try:
+                await until_cancelled(context)
+            finally:
+                lasted.append(asyncio.get_running_loop().time() - began)
+                await queue.cancel(submitted.id)
+            return {}
+
+        assert await run(queue, handler, exclusive_key="a/") is None
+        for _ in range(2):
+            again = await queue.claim("worker")
+            assert again is not None
+            assert await execute(queue, again, handler, catalogue=None, renew_seconds=0.02) is None
+        assert lasted[0] < lasted[1] < lasted[2]
 
     async def test_a_cancelled_job_is_cancelled_though_it_gives_way(self, queue: TroubledQueue) -> None:
         """It does not come back."""

@@ -251,3 +251,51 @@ def test_the_content_behind_a_link_is_hashed(root: Path, disk: Path) -> None:
     (root / "a.mp4").symlink_to(disk / "a.mp4")
     through = hash_file(bytes(root / "a.mp4"), lambda _count: None, follow_symlink=True)
     assert through == hash_file(bytes(disk / "a.mp4"), lambda _count: None)
+
+
+def test_a_folder_behind_a_broken_link_with_a_videos_name_stays(stage: Stage, root: Path, disk: Path) -> None:
+    """Nobody can see what it led to."""
+    (root / "pack.mp4").symlink_to(disk)
+    stage.scan(root)
+    before = stage.tree()
+    disk.rename(disk.with_name("away"))
+    assert told(stage, root) == {"pack.mp4": "LINK_BROKEN"}
+    assert stage.tree() == before
+
+
+def test_a_copy_of_what_lies_behind_a_broken_link_is_no_move(stage: Stage, root: Path, disk: Path) -> None:
+    """The entry stays for the original, which comes back."""
+    (root / "usb").symlink_to(disk)
+    stage.scan(root)
+    before = stage.tree()
+    shutil.copy2(disk / "a.mp4", root / "copy.mp4")
+    disk.rename(disk.with_name("away"))
+    assert stage.counts(root) == {"new": 1, "unchanged": 1, "skipped": 1}
+    disk.with_name("away").rename(disk)
+    assert stage.counts(root) == {"unchanged": 4}
+    assert {path: stage.tree()[path] for path in before} == before
+
+
+def test_a_file_known_by_two_ways_is_renamed_in_both(stage: Stage, root: Path) -> None:
+    """Each entry goes with the name in its own folder."""
+    old, new = put(root / "z" / "b.mp4"), root / "z" / "c.mp4"
+    (root / "a_fav").symlink_to(root / "z")
+    stage.scan(root)
+    before = stage.tree()
+    os.rename(old, new)
+    assert stage.counts(root) == {"moved": 2, "unchanged": 1}
+    after = stage.tree()
+    assert after[bytes(new)] == before[old]
+    assert after[bytes(root / "a_fav" / "c.mp4")] == before[bytes(root / "a_fav" / "b.mp4")]
+
+
+def test_a_link_to_a_file_that_was_renamed_gives_nothing_away(stage: Stage, root: Path) -> None:
+    """The entry of the link stays with it, broken as it is."""
+    old, new = put(root / "b.mp4"), root / "c.mp4"
+    (root / "a.mp4").symlink_to(root / "b.mp4")
+    stage.scan(root)
+    before = stage.tree()
+    os.rename(old, new)
+    stage.scan(root)
+    assert stage.tree()[bytes(new)] == before[old]
+    assert stage.tree()[bytes(root / "a.mp4")] == before[bytes(root / "a.mp4")]

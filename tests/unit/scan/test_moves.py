@@ -317,3 +317,20 @@ def test_a_thousand_copies_of_one_file_cost_no_million_looks(
     monkeypatch.setattr(sight, "os", CountingOs())
     assert stage.counts(root) == {"new": 400, "unchanged": 401}
     assert 0 < looks < 400 * 100
+
+
+@pytest.mark.parametrize("other", ["d2/c.mp4", "d0/c.mp4"])
+def test_a_moved_file_with_a_second_name_is_one_move_and_one_new_file(stage: Stage, root: Path, other: str) -> None:
+    """An entry goes with one of them, and the other is not lost."""
+    old = put(root / "d1" / "a.mp4")
+    stage.scan(root)
+    before = ids(stage)[old]
+    for folder in ("d0", "d2"):
+        (root / folder).mkdir()
+    os.rename(old, root / "d0" / "b.mp4")
+    os.link(root / "d0" / "b.mp4", root / other)
+    assert stage.counts(root) == {"moved": 1, "new": 1, "unchanged": 1}
+    after = ids(stage)
+    assert set(after) == {bytes(root / "stays.mp4"), bytes(root / "d0" / "b.mp4"), bytes(root / other)}
+    assert before in after.values()
+    assert stage.counts(root) == {"unchanged": 3}

@@ -312,6 +312,7 @@ def make_scan_handler(
         return report.to_json()
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
+        context.may_give_way = not job.payload["dry_run"]  # which leaves nothing behind to go on from
         distributor = None
         if share_out and queue is not None and not job.payload["dry_run"]:
             distributor = QueueDistributor(queue, asyncio.get_running_loop(), job, context, settings)

@@ -99,6 +99,7 @@ def make_verify_handler(repository: LibraryRepository, *, here: Callable[[bytes]
         return report(repository, job.id) | left
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
+        context.may_give_way = False  # a file of hours would be read from its start each time
         try:
             return await asyncio.to_thread(work, job, context)
         except (JobCancelled, StoatError, OSError):

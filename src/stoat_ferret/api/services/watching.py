@@ -88,6 +88,8 @@ class LibraryWatch(threading.Thread):
             except CannotWatchError as error:
                 self._say("polling", str(error))
                 self._poll()
+                while error.for_long and not (self._stopped.is_set() or self._is_due()):
+                    self._stopped.wait(RETRY_SECONDS)
             except StorageError as error:
                 log.warning("cannot submit what was noticed; looking again", error=error.message)
                 self._stopped.wait(RETRY_SECONDS)
@@ -123,13 +125,15 @@ class LibraryWatch(threading.Thread):
 
     def _poll(self) -> None:
         """Scan all if that is due, and wait a little."""
-        due = self._scanned_at is None or time.monotonic() - self._scanned_at >= self._poll_seconds
         try:
-            if due and paths.is_folder(self._rules.here(self._watched.path)):
+            if self._is_due() and paths.is_folder(self._rules.here(self._watched.path)):
                 self._scan_all()
         except StorageError as error:
             log.warning("cannot submit a scan; trying again", error=error.message)
         self._stopped.wait(RETRY_SECONDS)
+
+    def _is_due(self) -> bool:
+        return self._scanned_at is None or time.monotonic() - self._scanned_at >= self._poll_seconds
 
     def _silent_place(self) -> str | None:
         """Say where the library lies on a file system that does not tell, if it does."""

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     and_,
     bindparam,
     exists,
@@ -79,17 +80,28 @@ FIRST_IN_REACH = tuple(Prepared(query.where(IN_REACH)) for query in (_FIRST_RESU
 TAKEABLE = or_(READY, RESUMES)
 _PLACE = select(jobs.c.place).where(jobs.c.place.is_not(None))
 PLACES = Prepared(union(_PLACE.where(is_(JobStatus.PENDING)), _PLACE.where(is_(JobStatus.RUNNING), jobs.c.resumes)))
-_MINE = bindparam("exclusive_key", type_=jobs.c.exclusive_key.type)
-OUTRANKING = Prepared(
-    select(jobs.c.id)
-    .where(
+
+
+def _outranking() -> Select[Any]:
+    other, mine = jobs.alias("other"), bindparam("exclusive_key", type_=jobs.c.exclusive_key.type)
+    theirs = other.c.exclusive_key
+    # Whatever else keeps it waiting, the end of this run would not help.
+    taken = exists().where(
+        is_(JobStatus.RUNNING, other),
+        other.c.id != bindparam("job_id"),
+        or_(_begins(jobs.c.exclusive_key, theirs), _begins(theirs, jobs.c.exclusive_key)),
+    )
+    return select(jobs.c.place).where(
         is_(JobStatus.PENDING),
         or_(jobs.c.run_after.is_(None), jobs.c.run_after <= bindparam("now")),
         jobs.c.priority > bindparam("priority"),
-        or_(_begins(jobs.c.exclusive_key, _MINE), _begins(_MINE, jobs.c.exclusive_key)),
+        jobs.c.strikes == 0,
+        or_(_begins(jobs.c.exclusive_key, mine), _begins(mine, jobs.c.exclusive_key)),
+        ~taken,
     )
-    .limit(ONE)
-)
+
+
+OUTRANKING = Prepared(_outranking())
 RUNNING_OF_TYPES = Prepared(
     select(jobs.c.type, func.count().label("running"))
     .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None))
@@ -143,15 +155,17 @@ class Runs(Records):
             self._set(connection, found, {"lease_expires_at": self._now(connection) + self._lease_us})
             return as_job(found)
 
-    def outranked(self, claim: Claim) -> bool:
+    def outranked(self, claim: Claim, wanted: Wanted = ANYTHING) -> bool:
         """Tell whether a more urgent job waits for the end of this one; see `AsyncJobQueue`."""
         with self.database.read() as connection:
-            now = self._now(connection)
-            return any(
-                OUTRANKING.rows(connection, now=now, priority=found["priority"], exclusive_key=found["exclusive_key"])
-                for found in BY_ID.rows(connection, job_id=claim.job.id)
-                if found["exclusive_key"] is not None
-            )
+            for found in BY_ID.rows(connection, job_id=claim.job.id):
+                if found["exclusive_key"] is None:
+                    return False
+                about = {name: found[name] for name in ("priority", "exclusive_key")}
+                urgent = OUTRANKING.rows(connection, now=self._now(connection), job_id=found["id"], **about)
+                places = {each["place"] for each in urgent}
+                return any(place is None or wanted.reaches is None or wanted.reaches(place) for place in places)
+            return False
 
     def runs(self, job_id: str, attempt: int, token: str | None = None) -> bool:
         """Tell whether a job is still at an attempt, and under a token if one is given; waits for no lock."""
