@@ -1,8 +1,9 @@
 """Libraries as wholes: made where another one is, forgotten with all that is in them, rid of what is long missing."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
@@ -12,6 +13,8 @@ from stoat_ferret.library.models import Library
 from stoat_ferret.library.repository import LibraryRepository, below, forget
 
 VIDEOS_A_STEP = 200
+
+Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 def make_library(
@@ -48,7 +51,7 @@ def forget_library(database: Database, library_id: str) -> int:
 
     No file is touched. What is interrupted has forgotten some entries, and can be done again.
     """
-    count = _forget_some(database, videos.c.library_id == library_id, lambda _done: None)
+    count = _forget_some(database.write, videos.c.library_id == library_id, lambda _done: None)
     with database.write() as connection:
         connection.execute(
             delete(rejects).where(
@@ -68,30 +71,30 @@ def count_missing(database: Database, library_id: str, before: int) -> int:
 
 
 def forget_missing(
-    database: Database, library_id: str, before: int, *, between: Callable[[int], None] = lambda _done: None
+    transaction: Transaction, library_id: str, before: int, *, between: Callable[[int], None] = lambda _done: None
 ) -> int:
     """Forget the entries of a library that are missing since before a moment, unless it is offline; gives how many.
 
     Args:
-        database: the catalogue.
+        transaction: gives write transactions on the catalogue, in which the job's right to write was checked.
         library_id: whose.
         before: microseconds since 1970 UTC.
         between: called between two transactions with how many are forgotten; what it raises ends the work.
     """
     online = select(libraries.c.id).where(libraries.c.state == "online")
     first, second, third = _long_missing(library_id, before)
-    return _forget_some(database, first & second & third & videos.c.library_id.in_(online), between)
+    return _forget_some(transaction, first & second & third & videos.c.library_id.in_(online), between)
 
 
 def _long_missing(library_id: str, before: int) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
     return videos.c.library_id == library_id, videos.c.state == "missing", videos.c.missing_since < before
 
 
-def _forget_some(database: Database, which: ColumnElement[bool], between: Callable[[int], None]) -> int:
+def _forget_some(transaction: Transaction, which: ColumnElement[bool], between: Callable[[int], None]) -> int:
     columns = [videos.c[name] for name in ("pk", "id", "path_bytes", "state", "folder_pk", "library_id")]
     done = 0
     while True:
-        with database.write() as connection:
+        with transaction() as connection:
             rows = connection.execute(select(*columns).where(which).limit(VIDEOS_A_STEP)).mappings().all()
             if not rows:
                 return done

@@ -109,7 +109,7 @@ def make_purge_handler(repository: LibraryRepository) -> JobHandler:
             context.raise_if_cancelled()
 
         began = time.monotonic()
-        purged = shelves.forget_missing(repository.database, library_id, before, between=between)
+        purged = shelves.forget_missing(context.transaction, library_id, before, between=between)
         return {"purged": purged, "duration_seconds": round(time.monotonic() - began, 3)}
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:

@@ -156,10 +156,13 @@ class _Maintenance:
         for library in LibraryRepository(self.catalogue).libraries():
             if library.keep_missing_days is None:
                 continue
-            before = now - int(library.keep_missing_days * DAY_US)
-            self.missing_purged += shelves.forget_missing(
-                self.catalogue, library.id, before, between=lambda _done: breathe()
-            )
+            before, purged = now - int(library.keep_missing_days * DAY_US), self.missing_purged
+
+            def between(done: int, purged: int = purged) -> None:
+                self.missing_purged = purged + done
+                breathe()
+
+            shelves.forget_missing(self.context.transaction, library.id, before, between=between)
 
     def compact_changes(self, before: int) -> None:
         """Take steps out of the change feed that were replaced by later ones before a moment."""
