@@ -2,6 +2,7 @@
 
 import base64
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from stoat_ferret.api.services import explain as explaining
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.tables import folders, rejects, videos
 from stoat_ferret.settings import Settings
@@ -139,6 +141,20 @@ def set_aside(settings: Settings, path: Path) -> None:
         row = {"code": "PROBE_TIMEOUT", "reason": "It took too long, twice.", "outcome": "failed"}
         connection.execute(rejects.update().where(rejects.c.path_bytes == os.fsencode(path)).values(row))
         connection.execute(folders.update().values(digest=None))
+
+
+def test_a_disk_that_hangs_is_said_to(client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs the one who asks two seconds, and nobody else anything."""
+    release = threading.Event()
+
+    def hang(*_arguments: object) -> None:
+        release.wait(60)
+
+    monkeypatch.setattr(explaining, "descend", hang)
+    try:
+        problem(client.get(EXPLAIN, params={"path": str(root / "unknown.mp4")}), 503, "PATH_TIMEOUT")
+    finally:
+        release.set()
 
 
 def test_what_was_set_aside_is_listed_and_tried_again(client: TestClient, root: Path, settings: Settings) -> None:

@@ -38,7 +38,7 @@ from stoat_ferret.api.schemas.video import (
 from stoat_ferret.api.services.explain import explain
 from stoat_ferret.api.services.previews import ImageFormat, PreviewService
 from stoat_ferret.api.services.quarantine import retry
-from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan, scan_rules
+from stoat_ferret.api.services.scan import in_time, prepare_file_scan, prepare_scan, scan_rules
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
 from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError, PreconditionFailedError
 from stoat_ferret.jobs.model import OnceKey, Submission
@@ -120,7 +120,7 @@ def search_videos(
 
 
 @router.get("/explain", summary="Why a path is known or not", responses=reading(400, 422))
-def explain_path(
+async def explain_path(
     library: LibraryDep,
     settings: SettingsDep,
     path: Annotated[str | None, Query(description="An absolute path.", examples=["/videos/a.mp4"])] = None,
@@ -130,7 +130,8 @@ def explain_path(
     if (path is None) == (path_bytes is None):
         raise InvalidPathError("Give either path or path_bytes.")
     wanted = paths.decode_base64(path_bytes or "") if path is None else path.encode("utf-8", "replace")
-    return ExplainResponse.of(explain(wanted, settings, library, scan_rules(settings)))
+    found = await in_time(wanted, settings, lambda: explain(wanted, settings, library, scan_rules(settings)))
+    return ExplainResponse.of(found)
 
 
 @router.get("/quarantine", summary="Files that were set aside", responses=reading(400, 422))

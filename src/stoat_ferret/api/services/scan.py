@@ -71,7 +71,7 @@ async def validate_scan_path(path: bytes, settings: Settings, repository: Librar
         PathNotReadableError: a folder that this user may not read.
         PathTimeoutError: the disk did not answer in time.
     """
-    return await _in_time(path, settings, lambda: _check(path, settings, repository))
+    return await in_time(path, settings, lambda: _check(path, settings, repository))
 
 
 async def prepare_scan(options: ScanOptions, settings: Settings, repository: LibraryRepository) -> JobRequest:
@@ -89,7 +89,7 @@ async def prepare_scan(options: ScanOptions, settings: Settings, repository: Lib
         priority = ASKED_FOR_PART if is_part else ASKED_FOR
         return with_settings(_scan_request(checked, covering), settings, priority=priority)
 
-    return await _in_time(options.path, settings, prepare)
+    return await in_time(options.path, settings, prepare)
 
 
 async def prepare_file_scan(
@@ -105,7 +105,12 @@ async def prepare_file_scan(
     return await prepare_scan(options, settings, repository)
 
 
-async def _in_time(path: bytes, settings: Settings, work: Callable[[], T]) -> T:
+async def in_time(path: bytes, settings: Settings, work: Callable[[], T]) -> T:
+    """Do what touches a path, in a thread that is left behind where its disk does not answer.
+
+    Raises:
+        PathTimeoutError: it did not within the time of the settings.
+    """
     # A disk that hangs keeps its thread for ever. anyio's threads can be left behind: they are daemons, and one that
     # was given up no longer counts. They also wait ready: to start one takes milliseconds while a scan runs.
     seconds = settings.path_timeout_seconds
