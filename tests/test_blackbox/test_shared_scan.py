@@ -17,9 +17,10 @@ from sqlalchemy import URL
 from tests.postgres import PostgresServer
 from tests.test_blackbox.conftest import Start
 from tests.test_blackbox.program import Program
-from tools.trees import make_tree
+from tools.trees import make_tree, unique_clip
 
 FILES = 1600
+YOUNG = 450
 LEASE = {"STOAT_LEASE_SECONDS": "3", "STOAT_LEASE_RENEW_SECONDS": "0.5"}
 PATIENCE_SECONDS = 60.0
 
@@ -131,6 +132,25 @@ def test_a_scan_is_done_in_parts_and_settles_after_the_last(
     assert [job["job_id"] for job in program.pages("/api/v1/jobs", "jobs")] == [job_id]
     again = program.scan(tree)
     assert (again["unchanged"], again["bytes_read"]) == (FILES, 0)
+
+
+def test_files_that_were_just_written_are_all_done(program: Program, start_worker: StartWorker, tmp_path: Path) -> None:
+    """They settle one by one and go out in parts of many folders; none is lost, and none is found only later."""
+    start_worker()
+    await_workers(program, 2)
+    root = tmp_path / "fresh"
+    for number in range(YOUNG):
+        path = root / f"folder {number % 7}" / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(unique_clip(number))
+    job_id = program.submit(root)
+    record = program.finish(job_id)
+    assert record["status"] == "complete", record
+    assert (record["result"]["new"], record["result"]["scanned"]) == (YOUNG, YOUNG)
+    assert parts_of(program, job_id)
+    assert len(program.ledger(job_id, outcome="new")) == YOUNG
+    again = program.scan(root)
+    assert (again["unchanged"], again["new"], again["bytes_read"]) == (YOUNG, 0, 0)
 
 
 def test_the_parts_of_a_killed_worker_are_done_elsewhere(
