@@ -134,8 +134,11 @@ def test_a_scan_is_done_in_parts_and_settles_after_the_last(
     assert (again["unchanged"], again["bytes_read"]) == (FILES, 0)
 
 
-def test_files_that_were_just_written_are_all_done(program: Program, start_worker: StartWorker, tmp_path: Path) -> None:
+def test_files_that_were_just_written_are_all_done(
+    start: Start, address: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
     """They settle one by one and go out in parts of many folders; none is lost, and none is found only later."""
+    program = start(STOAT_DATABASE_URL=address, STOAT_SETTLE_SECONDS="2", **LEASE)
     start_worker()
     await_workers(program, 2)
     root = tmp_path / "fresh"
