@@ -62,6 +62,15 @@ class Mounts:
         self._by_point = {mount.point: mount for mount in map(_mount, lines)}
         self._volumes: dict[bytes, Volume] = {}
 
+    def about(self, path: bytes) -> frozenset[Mount]:
+        """Give what is mounted at a folder, above it or below it: all that decides what lies there."""
+        real = os.path.realpath(path)
+        return frozenset(
+            mount
+            for mount in self._by_point.values()
+            if paths.is_below(mount.point, real) or paths.is_below(real, mount.point)
+        )
+
     def volume_of(self, path: bytes) -> Volume:
         """Tell which volume a folder lies on."""
         for folder in reversed(paths.with_ancestors(os.path.realpath(path))):

@@ -9,7 +9,7 @@ import pytest
 
 from stoat_ferret import paths
 from stoat_ferret.scan import volume
-from stoat_ferret.scan.volume import Volume, holds, identify
+from stoat_ferret.scan.volume import Mounts, Volume, holds, identify
 
 MOUNTS = b"""\
 22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
@@ -46,6 +46,20 @@ def test_the_innermost_and_last_mount_of_a_place_counts(path: bytes, expected: V
     """Names with spaces are read; what comes over no network is told apart by the machine."""
     found = identify(path)
     assert replace(found, name=found.name.partition(":")[0]) == expected
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("path", "points"),
+    [
+        (b"/home/me", {b"/"}),
+        (b"/mnt/usb/films", {b"/", b"/mnt", b"/mnt/usb"}),
+        (b"/mnt", {b"/", b"/mnt", b"/mnt/na s", b"/mnt/usb"}),
+    ],
+)
+def test_what_is_mounted_elsewhere_is_no_news_of_a_folder(path: bytes, points: set[bytes]) -> None:
+    """Only what is above it, and below."""
+    assert {mount.point for mount in Mounts().about(path)} == points
 
 
 @pytest.mark.usefixtures("mounts")

@@ -26,7 +26,7 @@ from stoat_ferret.places import place_of
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import ScanOptions
 from stoat_ferret.scan.tree_watch import CannotWatchError, TreeWatch
-from stoat_ferret.scan.volume import MOUNTS, Mounts
+from stoat_ferret.scan.volume import Mount, Mounts
 from stoat_ferret.settings import Settings
 
 LOOK_SECONDS = 2.0
@@ -100,7 +100,7 @@ class LibraryWatch(threading.Thread):
                 self._stopped.wait(RETRY_SECONDS)
 
     def _watch(self) -> None:
-        mounted = _mounts_table()
+        mounted = self._mounted()
         silent = self._silent_place()
         if silent is not None:
             raise CannotWatchError(silent)
@@ -116,7 +116,7 @@ class LibraryWatch(threading.Thread):
                     self._submit(tree.take_touched(), NOTICED)
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
-                    if _mounts_table() != mounted:
+                    if self._mounted() != mounted:
                         return
 
     def _scan_all(self) -> None:
@@ -131,6 +131,9 @@ class LibraryWatch(threading.Thread):
         except StorageError as error:
             log.warning("cannot submit a scan; trying again", error=error.message)
         self._stopped.wait(RETRY_SECONDS)
+
+    def _mounted(self) -> frozenset[Mount]:
+        return Mounts().about(self._rules.here(self._watched.path))
 
     def _is_due(self) -> bool:
         return self._scanned_at is None or time.monotonic() - self._scanned_at >= self._poll_seconds
@@ -259,10 +262,3 @@ def _watched(library: Library, libraries: Sequence[Library]) -> Watched:
     ]
     follow = library.follow_symlinks
     return Watched(library.id, library.path_bytes, tuple(library.ignore), frozenset(inner), follow)
-
-
-def _mounts_table() -> bytes:
-    try:
-        return MOUNTS.read_bytes()
-    except OSError:
-        return b""
