@@ -132,6 +132,8 @@ class _Run:
                 if await self._waits(outcome.checkpoint):
                     return None
                 outcome = await self._outcome(handler)
+            if outcome is None and await self._was_cancelled():
+                outcome = self._cancelled()
             if outcome is None:
                 rest = HAND_BACK_SECONDS if self.stumbled else 0.0
                 await _stubbornly(lambda: self.queue.release(self.claim, after_seconds=rest))
@@ -211,7 +213,15 @@ class _Run:
             return JobOutcome(status=JobStatus.TIMEOUT, result=partial, error=sentence, error_code="TIMEOUT")
         if (self.stopping.is_set() or self.gives_way) and not (self.cancel_requested or self.context.whole_is_over):
             return None
-        return JobOutcome(status=JobStatus.CANCELLED, result=partial)
+        return self._cancelled()
+
+    def _cancelled(self) -> JobOutcome:
+        return JobOutcome(status=JobStatus.CANCELLED, result=_plain(self.context.partial_result))
+
+    async def _was_cancelled(self) -> bool:
+        """Tell whether somebody asked for the end of a job that is to be handed back; what it had done is then told."""
+        job = await _stubbornly(lambda: self.queue.get(self.claim.job.id))
+        return job.cancel_requested and job.attempt == self.claim.job.attempt
 
     async def _keep_lease(self) -> None:
         try:

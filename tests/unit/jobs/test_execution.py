@@ -574,6 +574,22 @@ class TestStopping:
         job = await ended(queue, handler, stopping=stopping)
         assert (job.status, job.result) == (JobStatus.CANCELLED, {"scanned": 1})
 
+    async def test_one_that_is_cancelled_at_the_last_moment_tells_what_it_had_done(self, queue: TroubledQueue) -> None:
+        """It had been told to end for another reason before."""
+        stopping = asyncio.Event()
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            stopping.set()
+            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+                await asyncio.sleep(0.01)
+            await queue.cancel(job.id)
+            context.partial_result = {"scanned": 1}
+            context.raise_if_cancelled()
+            return {}
+
+        job = await ended(queue, handler, stopping=stopping)
+        assert (job.status, job.result) == (JobStatus.CANCELLED, {"scanned": 1})
+
     async def test_a_job_that_was_claimed_too_late_does_not_begin(self, queue: TroubledQueue) -> None:
         """It goes back as it came."""
         stopping = asyncio.Event()
