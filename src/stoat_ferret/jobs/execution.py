@@ -220,7 +220,10 @@ class _Run:
 
     async def _was_cancelled(self) -> bool:
         """Tell whether somebody asked for the end of a job that is to be handed back; what it had done is then told."""
-        job = await _stubbornly(lambda: self.queue.get(self.claim.job.id))
+        try:
+            job = await _stubbornly(lambda: self.queue.get(self.claim.job.id))
+        except JobNotFoundError:  # lost, ended elsewhere and forgotten: it cannot be handed back either
+            raise FencedError from None
         return job.cancel_requested and job.attempt == self.claim.job.attempt
 
     async def _keep_lease(self) -> None:

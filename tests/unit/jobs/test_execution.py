@@ -441,7 +441,7 @@ class TestTrouble:
 class TestGivingWay:
     @pytest.fixture(autouse=True)
     def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let a run give way from its second second on."""
+        """Let a run give way almost from its begin on."""
         monkeypatch.setattr(execution, "GIVE_WAY_SECONDS", 0.2)
 
     async def test_a_job_is_handed_back_for_a_more_urgent_one_that_it_keeps_waiting(self, queue: TroubledQueue) -> None:
@@ -589,6 +589,23 @@ class TestStopping:
 
         job = await ended(queue, handler, stopping=stopping)
         assert (job.status, job.result) == (JobStatus.CANCELLED, {"scanned": 1})
+
+    async def test_a_job_that_was_lost_and_forgotten_meanwhile_is_not_handed_back(self, queue: TroubledQueue) -> None:
+        """Another one has ended it, and somebody has deleted it; the worker goes on."""
+        stopping = asyncio.Event()
+        claimed = await claim(queue)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            stopping.set()
+            while not context.cancelled:  # noqa: ASYNC110 - as a handler would
+                await asyncio.sleep(0.01)
+            await queue.finish(claimed, JobOutcome(status=JobStatus.COMPLETE))
+            await queue.delete(claimed.job.id)
+            context.raise_if_cancelled()
+            return {}
+
+        assert await execute(queue, claimed, handler, catalogue=None, renew_seconds=5, stopping=stopping) is None
+        assert (await queue.list()).jobs == ()
 
     async def test_a_job_that_was_claimed_too_late_does_not_begin(self, queue: TroubledQueue) -> None:
         """It goes back as it came."""
