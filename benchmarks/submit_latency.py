@@ -1,10 +1,10 @@
 """How long a submit takes, seen from outside, idle and while scans run at full speed, on SQLite and on Postgres.
 
-usage: submit_latency.py [--files 4000] [--submits 300] [--engine sqlite|postgres|both] [--url URL]
+usage: submit_latency.py [--files 20000] [--submits 300] [--engine sqlite|postgres|both] [--url URL]
 
-Three trees of FILES small clips each are scanned, one scan after the other, while up to SUBMITS scans of other folders
-are submitted, each of a folder not submitted before so that none is joined to another; once the trees are done nothing
-is measured any more. The bare GET of /health/live is timed in turn with the submits: it is what HTTP costs on this
+A tree of FILES small clips is scanned while up to SUBMITS scans of other folders are submitted, each of a folder not
+submitted before so that none is joined to another; they are run beside it. Once the tree is done nothing is measured
+any more. The bare GET of /health/live is timed in turn with the submits: it is what HTTP costs on this
 machine at that moment. So is a sync of 4 KiB appended to a file beside the databases: an acknowledged submit is on the
 disk, and cannot be there sooner than the disk takes. The server's own time, without the client and the network, is
 what its Server-Timing header says. Postgres is started from the development environment's wheel unless URL names one (a
@@ -22,7 +22,6 @@ from benchmarks._databases import add_arguments, address, chosen
 from benchmarks._harness import TERMINAL, Server, percentile, publish, scratch, serve
 from tools.trees import make_tree
 
-TREES = 3
 AT_A_TIME = 20
 
 
@@ -87,21 +86,22 @@ def measure(server: Server, folder: Path, small: list[str], disk: BinaryIO) -> d
         idle.take(server, each, disk)
     # They are run before anything that is submitted later, and hundreds of the smallest jobs are another load.
     server.finish(server.scan(folder / "small", force=True))
-    jobs = [server.scan(folder / f"tree {number}") for number in range(TREES)]
-    while server.job(jobs[0])["status"] == "pending":
+    tree = server.scan(folder / "tree")
+    while server.job(tree)["status"] == "pending":
         time.sleep(0.05)
     for start in range(submits, 2 * submits, AT_A_TIME):
-        if all(server.job(job_id)["status"] in TERMINAL for job_id in jobs):
+        if server.job(tree)["status"] in TERMINAL:
             break
         for each in small[start : start + AT_A_TIME]:
             busy.take(server, each, disk)
-    return {"idle": idle.to_json(), "during_scan": busy.to_json(), "files_done": files_done(server, jobs)}
+    return {"idle": idle.to_json(), "during_scan": busy.to_json(), "files_done": files_done(server.job(tree))}
 
 
-def files_done(server: Server, jobs: list[str]) -> int:
-    """Give how many files the scans have done."""
-    details = (server.job(job_id)["progress_detail"] or {} for job_id in jobs)
-    return sum(detail.get("done") or 0 for detail in details)
+def files_done(job: dict[str, Any]) -> int:
+    """Give how many files a scan has done."""
+    if job["result"] is not None:
+        return int(job["result"]["files_seen"])
+    return (job["progress_detail"] or {}).get("done") or 0
 
 
 def sentence(name: str, result: dict[str, Any]) -> str:
@@ -120,15 +120,14 @@ def sentence(name: str, result: dict[str, Any]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=4000)
+    parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--submits", type=int, default=300)
     add_arguments(parser)
     args = parser.parse_args()
-    result: dict[str, Any] = {"files": TREES * args.files}
+    result: dict[str, Any] = {"files": args.files}
     said = []
     with scratch() as folder:
-        for number in range(TREES):
-            make_tree(folder / f"tree {number}", args.files)
+        make_tree(folder / "tree", args.files)
         small = make_folders(folder / "small", 2 * args.submits)
         for engine in chosen(args):
             with address(engine, args.url) as url:

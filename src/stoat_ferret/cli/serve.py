@@ -138,6 +138,7 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
     from stoat_ferret.api.app import create_app
+    from stoat_ferret.pauses import spare_what_is_loaded
 
     app = create_app(settings, scan_at_start=folders)
     failures: list[Exception] = []
@@ -154,6 +155,7 @@ def _run(settings: "Settings", listener: socket.socket, folders: Sequence[bytes]
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            spare_what_is_loaded()
             _announce(url_of(listener), settings, folders, as_json=as_json)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -52,6 +52,7 @@ def worker(
     log_level: LogLevelOption = None,
 ) -> ExitStatus:
     """Run jobs in this process."""
+    from stoat_ferret.pauses import spare_what_is_loaded
     from stoat_ferret.settings import load_settings
 
     step_back()
@@ -64,6 +65,7 @@ def worker(
         log_format=log_format,
     )
     with opened(settings, create=True) as runtime:
+        spare_what_is_loaded()
         asyncio.run(_work(runtime, supervised=supervised))
     return ExitStatus.OK
 

@@ -4,6 +4,7 @@ A `write()` holds the one write lock from its start, in SQLite and in Postgres a
 what was read stays true until it is committed, and numbers that are counted up follow the order of commits.
 """
 
+import select
 import sqlite3
 import threading
 import time
@@ -13,18 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
+from stoat_ferret.db.translation import postgres_error, sqlite_error
 from stoat_ferret.db.write_lock import APPLICATION, Schema, take_write_lock
-from stoat_ferret.errors import (
-    ConfigurationError,
-    StorageBusyError,
-    StorageError,
-    StorageFullError,
-    StorageUnreachableError,
-)
+from stoat_ferret.errors import ConfigurationError, StorageBusyError, StorageError
 
 BUSY_TIMEOUT_MS = 5_000
 IDLE_TIMEOUT_MS = 5_000
@@ -45,8 +41,9 @@ class Database:
         self.name = name
         """Shown in messages: the file's path, or the address without its password."""
         self.is_postgres = engine.dialect.name == "postgresql"
-        self._reader = engine
+        self._reader = self._asker = engine
         if self.is_postgres:
+            self._asker = engine.execution_options(isolation_level="AUTOCOMMIT")
             # One snapshot for all statements of a block, as SQLite's transactions give it.
             self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writer = engine.execution_options(**{WRITE: "FULL"})
@@ -67,6 +64,20 @@ class Database:
                 yield shared.connection
             return
         with self._translated(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def ask(self) -> Iterator[Connection]:
+        """Give a connection for a single statement that reads; without a transaction, Postgres is asked once for three.
+
+        Raises:
+            StorageError: the database could not be read.
+        """
+        if self._shared_here() is not None:
+            with self.read() as connection:
+                yield connection
+            return
+        with self._translated(), self._asker.connect() as connection:
             yield connection
 
     @contextmanager
@@ -154,10 +165,10 @@ class Database:
             yield
         except DBAPIError as error:
             if self.is_postgres:
-                raise _postgres_error(error, self.name) from error
-            raise _sqlite_error(error.orig, self.name) from error
-        except sqlite3.Error as error:  # of a prepared statement
-            raise _sqlite_error(error, self.name) from error
+                raise postgres_error(error.orig, self.name, cut=error.connection_invalidated) from error
+            raise sqlite_error(error.orig, self.name) from error
+        except self.engine.dialect.loaded_dbapi.Error as error:  # of a prepared statement
+            raise (postgres_error if self.is_postgres else sqlite_error)(error, self.name) from error
         except PoolTimeoutError as error:
             msg = f"All connections to the database {self.name} are in use. Try again in a few seconds."
             raise StorageBusyError(msg) from error
@@ -221,6 +232,11 @@ class _OneAtATime(Database):
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with self._turn, super().read() as connection:
+            yield connection
+
+    @contextmanager
+    def ask(self) -> Iterator[Connection]:
+        with self._turn, super().ask() as connection:
             yield connection
 
 
@@ -326,7 +342,6 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         url,
         pool_size=pool_size,
         max_overflow=32,
-        pool_pre_ping=True,  # connections that a restart of the server has cut are replaced before they are used
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": APPLICATION,
@@ -340,6 +355,8 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         },
     )
 
+    event.listen(engine, "checkout", _check_not_cut)
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         durability = connection.get_execution_options().get(WRITE)
@@ -352,30 +369,13 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
     return Database(engine, f"{shown(url)} ({schema})")
 
 
-def _sqlite_error(error: BaseException | None, name: str) -> StorageError:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return StorageBusyError(f"The database {name} is locked by another process. Try again in a few seconds.")
-    if "full" in text:
-        return StorageFullError(f"The disk that holds {name} is full. Free some space on it and try again.")
-    return StorageError(f"The database {name} could not be used: {text}.")
+def _check_not_cut(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Have a connection replaced, before it is used, that a restart of the server has cut.
 
-
-BUSY_STATES = ("55P03", "40P01", "40001", "53300", "57014")
-"""SQLSTATEs: lock not available, deadlock, serialization failure, too many connections, statement cancelled."""
-FULL_STATE = "53100"
-GONE_STATES = ("57P01", "57P02", "57P03", "57P05", "25P03")
-"""The server shuts down, crashed, is starting, or has ended a session that idled."""
-
-
-def _postgres_error(error: DBAPIError, name: str) -> StorageError:
-    # https://www.postgresql.org/docs/current/errcodes-appendix.html
-    state = getattr(error.orig, "sqlstate", None) or ""
-    text = str(error.orig).strip().partition("\n")[0]
-    if state in BUSY_STATES:
-        return StorageBusyError(f"The database {name} is busy ({text}). Try again in a few seconds.")
-    if state == FULL_STATE:
-        return StorageFullError(f"The disk of the database {name} is full. Free some space on it and try again.")
-    if error.connection_invalidated or state in GONE_STATES or state.startswith("08") or not state:
-        return StorageUnreachableError(f"The database {name} cannot be reached: {text}. It is tried again by itself.")
-    return StorageError(f"The database {name} could not be used: {text}.")
+    A server that goes away says so, or closes the socket, so that there is something to read where nothing was asked.
+    To look costs a microsecond; to ask it, as SQLAlchemy's own `pool_pre_ping` does, costs each transaction a journey.
+    """
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    if look.poll(0):
+        raise DisconnectionError

@@ -1,23 +1,34 @@
 """Statements that run thousands of times a minute, without what SQLAlchemy does anew at each run.
 
 For a statement that SQLite runs in 10 µs, SQLAlchemy takes 200: it looks up the compiled form, makes a context, wraps
-the rows. Here a statement of SQLAlchemy Core is compiled once, and its text is given to the driver, with the same
-conversions of values. So schema and statements are still stated once, in one language. On Postgres, where each
-statement is a journey to the server, it runs in the ordinary way.
+the rows. Here a statement of SQLAlchemy Core is compiled once for each kind of database, and its text is given to the
+driver, with the same conversions of values. So schema and statements are still stated once, in one language. On
+Postgres, where a statement takes as long as its journey to the server, others wait meanwhile for the lock under which
+it runs.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, CompoundSelect, Connection, Delete, Insert, Select, Update, bindparam
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Delete,
+    Dialect,
+    Insert,
+    Select,
+    Update,
+    bindparam,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from stoat_ferret.db.columns import Json
-from stoat_ferret.db.engine import on_driver
 
 Statement = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete
 Convert = Callable[[Any], Any] | None
@@ -34,64 +45,77 @@ class Prepared:
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
-        self._compiled: _Compiled | None = None
+        self._compiled: dict[str, _Compiled] = {}
 
     def rows(self, connection: Connection, **parameters: Any) -> list[dict[str, Any]]:
         """Give all that the statement finds or returns, detached from it."""
-        if connection.dialect.name != "sqlite":
-            return [dict(found) for found in connection.execute(self.statement, parameters).mappings()]
-        return self._for_sqlite().rows(connection, parameters)
+        return self._for(connection).rows(connection, parameters)
 
     def run(self, connection: Connection, parameters: Mapping[str, Any]) -> int:
         """Run it for its effect; gives the number of rows that it changed."""
-        if connection.dialect.name != "sqlite":
-            return connection.execute(self.statement, dict(parameters)).rowcount
-        return self._for_sqlite().execute(connection, parameters).rowcount
+        count: int = self._for(connection).execute(connection, parameters).rowcount
+        return count
 
-    def _for_sqlite(self) -> "_Compiled":
+    def _for(self, connection: Connection) -> "_Compiled":
         # Two threads that come first both compile it; either result will do.
-        if self._compiled is None:
-            self._compiled = _Compiled(self.statement)
-        return self._compiled
+        dialect = connection.dialect
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = _Compiled(self.statement, _SQLITE if dialect.name == "sqlite" else dialect)
+        return self._compiled[dialect.name]
 
 
 class _Compiled:
-    """The text of a statement for SQLite, and how its values are converted."""
+    """The text of a statement for a driver, and how its values are converted."""
 
-    def __init__(self, statement: Statement) -> None:
-        compiled = statement.compile(dialect=_SQLITE)
+    def __init__(self, statement: Statement, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)  # noqa: S101  # Core's statements have no other
         self._text = str(compiled)
-        names = compiled.positiontup or []
-        self._binds = [(name, _converts_to(compiled, name)) for name in names]
+        self._by_position = compiled.positional
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
+        names = (compiled.positiontup or []) if compiled.positional else list(binds)
+        self._binds = [(name, _to_driver(binds[name], dialect)) for name in names]
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
-        self._columns = [(column.name, _converts_from(column)) for column in statement.exported_columns]
+        self._dialect = dialect
+        self._exported = list(statement.exported_columns)
+        self._columns: list[tuple[str, Convert]] | None = None
 
-    def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
+    def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> Any:
         given = {**self._constants, **parameters} if self._constants else parameters
         values = [
             value if convert is None or value is None else convert(value)
             for name, convert in self._binds
             for value in [given[name]]
         ]
-        return on_driver(connection).execute(self._text, values)
+        driver: Any = connection.connection.driver_connection
+        if self._by_position:
+            return driver.execute(self._text, values)
+        return driver.execute(self._text, {name: value for (name, _), value in zip(self._binds, values, strict=True)})
 
     def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        cursor = self.execute(connection, parameters)
+        columns = self._columns
+        if columns is None:
+            columns = self._columns = [
+                (column.name, _from_driver(column, self._dialect, described[1]))
+                for column, described in zip(self._exported, cursor.description, strict=True)
+            ]
         return [
             {
                 name: value if convert is None or value is None else convert(value)
-                for (name, convert), value in zip(self._columns, found, strict=True)
+                for (name, convert), value in zip(columns, found, strict=True)
             }
-            for found in self.execute(connection, parameters).fetchall()
+            for found in cursor.fetchall()
         ]
 
 
-def _converts_to(compiled: SQLCompiler, name: str) -> Convert:
-    return compiled.binds[name].type.dialect_impl(_SQLITE).bind_processor(_SQLITE)
+def _to_driver(bind: BindParameter[Any], dialect: Dialect) -> Convert:
+    return bind.type.dialect_impl(dialect).bind_processor(dialect)
 
 
-def _converts_from(column: Any) -> Convert:
-    convert: Convert = column.type.dialect_impl(_SQLITE).result_processor(_SQLITE, None)
+def _from_driver(column: ColumnElement[Any], dialect: Dialect, type_code: Any) -> Convert:
+    # What the driver calls the type, PEP 249's `type_code`: SQLite's has none.
+    convert: Convert = column.type.dialect_impl(dialect).result_processor(dialect, type_code)
     return convert
 
 

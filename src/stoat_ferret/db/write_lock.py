@@ -19,6 +19,10 @@ Schema = Literal["stoat_library", "stoat_jobs"]
 WRITE_LOCKS: dict[Schema, int] = {"stoat_library": 0x73746F61_0001, "stoat_jobs": 0x73746F61_0002}
 """Keys of the advisory locks."""
 
+SINCE = "stoat_since_us"
+"""Where a connection says when its transaction got the lock, in microseconds since 1970 UTC on the server's clock."""
+DATABASE_CLOCK = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+
 APPLICATION = "stoat-ferret"
 """What our sessions call themselves; one that may be silent for longer has another name."""
 LOCK_NOT_AVAILABLE = "55P03"
@@ -36,16 +40,18 @@ END_SILENT_HOLDER = text(
 
 
 def take_write_lock(connection: Connection, schema: Schema) -> None:
-    """Take the lock until the transaction ends; waits as long as `lock_timeout` allows.
+    """Take the lock until the transaction ends; waits as long as `lock_timeout` allows. Notes the time; see `SINCE`.
 
     Must be the first statement of a transaction that decides anything: it may be rolled back and begun anew.
 
     Raises:
         OperationalError: another session holds it, and is at work.
     """
-    statement = f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]})"
+    # The clock is read once there is a row, so after the lock was taken.
+    lock = f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]}) OFFSET 0"
+    statement = f"SELECT {DATABASE_CLOCK} FROM ({lock}) AS locked"  # noqa: S608  # of constants
     try:
-        connection.exec_driver_sql(statement)
+        since = connection.exec_driver_sql(statement).scalar_one()
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
@@ -55,4 +61,5 @@ def take_write_lock(connection: Connection, schema: Schema) -> None:
         about = {"key": WRITE_LOCKS[schema], "seconds": SILENT_SECONDS, "name": APPLICATION}
         if not connection.execute(END_SILENT_HOLDER, about).all():
             raise
-        connection.exec_driver_sql(statement)
+        since = connection.exec_driver_sql(statement).scalar_one()
+    connection.info[SINCE] = int(since)

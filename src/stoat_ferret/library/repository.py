@@ -1,7 +1,7 @@
 """Reads and small changes of the catalogue: libraries, one video, what is known of a folder."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.tables import folders, gone, labels, ledger, libraries, rejects, video_details, videos
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
+from stoat_ferret.library.covering import libraries_at, library_from_row
 from stoat_ferret.library.models import (
     UNSET,
     FileKey,
@@ -84,7 +85,7 @@ class LibraryRepository:
         """Give every library, by path."""
         with self.database.read() as connection:
             rows = connection.execute(select(libraries).order_by(libraries.c.path_bytes)).mappings()
-            return [_library_from_row(row) for row in rows]
+            return [library_from_row(row) for row in rows]
 
     def library(self, library_id: str) -> Library:
         """Give one library.
@@ -93,13 +94,13 @@ class LibraryRepository:
             LibraryNotFoundError: there is none with this id.
         """
         with self.database.read() as connection:
-            return _library_from_row(_library_row(connection, library_id))
+            return library_from_row(_library_row(connection, library_id))
 
     def scheduled_libraries(self) -> list[Library]:
         """Give every library that has a schedule, by path."""
         query = select(libraries).where(libraries.c.schedule.is_not(None)).order_by(libraries.c.path_bytes)
         with self.database.read() as connection:
-            return [_library_from_row(row) for row in connection.execute(query).mappings()]
+            return [library_from_row(row) for row in connection.execute(query).mappings()]
 
     def update_library(
         self,
@@ -133,7 +134,7 @@ class LibraryRepository:
         with self.database.write() as connection:
             if values:
                 connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
-            return _library_from_row(_library_row(connection, library_id))
+            return library_from_row(_library_row(connection, library_id))
 
     def record_watching(self, library_id: str, watching: Watching | None, reason: str | None) -> None:
         """Record how a library is watched now, and why not by events, in a sentence.
@@ -148,8 +149,8 @@ class LibraryRepository:
 
     def covering_libraries(self, path: bytes) -> list[Library]:
         """Give the libraries that `path` lies in, the innermost first; asks for its possible places only."""
-        with self.database.read() as connection:
-            return _libraries_at(connection, paths.with_ancestors(path))
+        with self.database.ask() as connection:
+            return libraries_at(connection, paths.with_ancestors(path))
 
     def covering_library(self, path: bytes) -> Library | None:
         """Give the innermost library that `path` lies in, if any."""
@@ -158,7 +159,7 @@ class LibraryRepository:
     @staticmethod
     def covering_in(connection: Connection, path: bytes) -> Library | None:
         """Give the innermost library that a folder lies in and is not itself, as a transaction sees it."""
-        return next(iter(_libraries_at(connection, paths.with_ancestors(path)[:-1])), None)
+        return next(iter(libraries_at(connection, paths.with_ancestors(path)[:-1])), None)
 
     @staticmethod
     def add_library(
@@ -167,7 +168,7 @@ class LibraryRepository:
         """Make a library of a folder, or give the one that is there."""
         row = connection.execute(select(libraries).where(libraries.c.path_bytes == path)).mappings().first()
         if row is not None:
-            return _library_from_row(row)
+            return library_from_row(row)
         library = new_library(path, max_loss_fraction, settle_seconds)
         connection.execute(insert(libraries).values(path=paths.display(path), **asdict(library)))
         return library
@@ -350,16 +351,6 @@ def _video_row(connection: Connection, video_id: str) -> RowMapping:
     if row is None:
         raise VideoNotFoundError(f"There is no video with the id {video_id}.")
     return row
-
-
-def _libraries_at(connection: Connection, places: Collection[bytes]) -> list[Library]:
-    rows = connection.execute(select(libraries).where(libraries.c.path_bytes.in_(places))).mappings()
-    return sorted(map(_library_from_row, rows), key=lambda library: len(library.path_bytes), reverse=True)
-
-
-def _library_from_row(row: RowMapping) -> Library:
-    values = {name: row[name] for name in Library.__dataclass_fields__}
-    return Library(**values | {"ignore": tuple(values["ignore"])})
 
 
 def _folder_from_row(row: Mapping[str, Any] | RowMapping) -> KnownFolder:

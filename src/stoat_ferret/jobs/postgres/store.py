@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.job_tables import jobs
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.jobs.model import ANYTHING, Claim, JobStatus, Wanted
 from stoat_ferret.jobs.postgres.tokens import Tokens, queue_name
 from stoat_ferret.jobs.store import JobStore
@@ -44,10 +45,11 @@ def _of_job() -> ColumnElement[bool]:
 
 WAITS = exists().where(_of_job(), WAITING)
 IS_DUE = exists().where(_of_job(), WAITING, or_(tokens.c.scheduled_at.is_(None), tokens.c.scheduled_at <= func.now()))
-READY_QUEUES = select(jobs.c.type, jobs.c.place, jobs.c.exclusive_key).where(TAKEABLE).distinct()
-READY_QUEUES_IN_REACH = READY_QUEUES.where(IN_REACH)
-READY_ID = select(jobs.c.id).where(TAKEABLE, jobs.c.id == bindparam("job_id"))
-READY_UNOFFERED = select(jobs).where(TAKEABLE, ~IS_DUE).order_by(jobs.c.id).limit(TRIES)
+_READY_QUEUES = select(jobs.c.type, jobs.c.place, jobs.c.exclusive_key).where(TAKEABLE).distinct()
+READY_QUEUES = Prepared(_READY_QUEUES)
+READY_QUEUES_IN_REACH = Prepared(_READY_QUEUES.where(IN_REACH))
+READY_ID = Prepared(select(jobs.c.id).where(TAKEABLE, jobs.c.id == bindparam("job_id")))
+READY_UNOFFERED = Prepared(select(jobs).where(TAKEABLE, ~IS_DUE).order_by(jobs.c.id).limit(TRIES))
 TO_OFFER = or_(is_(JobStatus.PENDING), and_(is_(JobStatus.RUNNING), jobs.c.resumes))
 UNOFFERED = select(jobs).where(TO_OFFER, ~WAITS).order_by(jobs.c.id).limit(TRIES)
 # A token that stands for nothing: its job waits no more, or is not run on its behalf.
@@ -90,13 +92,25 @@ class PostgresJobStore(JobStore):
         )
 
     def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
-        """Hand back what was left behind, then take the job of the first token whose job may run."""
-        with self._write(durable=False) as connection:
-            self._take_back_expired(connection)
+        """Hand back what was left behind, then take the job of the first token whose job may run.
+
+        What there is to take is looked up first: submits wait for whoever holds the write lock. What was found may be
+        untrue a moment later, so it is asked again of the one job.
+        """
+        self.take_back_expired()
+        with self.database.read() as connection:
             at = self._at(connection, wanted)
             query = READY_QUEUES_IN_REACH if "places" in at else READY_QUEUES
-            queues = sorted({queue_name(*found) for found in connection.execute(query, at)})
-            return self._claim_first(connection, queues, worker_id, at) if queues else None
+            queues = sorted({queue_name(*found.values()) for found in query.rows(connection, **at)})
+            known = self._tokens.knows(connection, worker_id)
+        if not queues:
+            return None
+        with self._write(durable=False) as connection:
+            if self.limits:
+                at = self._at(connection, wanted)
+            if not known:
+                self._tokens.register(connection, worker_id)
+            return self._claim_first(connection, queues, worker_id, at)
 
     def _claim_first(
         self, connection: Connection, queues: list[str], worker_id: str, at: dict[str, Any]
@@ -105,9 +119,9 @@ class PostgresJobStore(JobStore):
         for _ in range(TRIES):
             token = self._tokens.fetch(connection, queues, worker_id)
             if token is None or token.id is None:
-                # There is a job that may run, so there ought to have been a token.
+                # There is a job that may run, so there ought to have been a token, unless another worker was sooner.
                 # (One that rests is offered at once: our clock says that its time has come.)
-                late = [] if mended else rows(connection, READY_UNOFFERED, **at)
+                late = [] if mended else READY_UNOFFERED.rows(connection, **at)
                 if not self._offer(connection, [{**each, "run_after": None} for each in late]):
                     return None
                 mended = True
@@ -115,10 +129,10 @@ class PostgresJobStore(JobStore):
             found = BY_ID.rows(connection, job_id=token.queueing_lock)
             if not found or not is_takeable(found[0]):
                 self._tokens.forget(connection, token.id)
-            elif connection.execute(READY_ID, at | {"job_id": token.queueing_lock}).first() is None:
+            elif not READY_ID.rows(connection, **at, job_id=token.queueing_lock):
                 self._tokens.rest(connection, token)
             else:
-                return self._claim(connection, found[0], worker_id, at["now"], token.id)
+                return self._claim(connection, found[0], worker_id, self._now(connection), token.id)
         return None
 
     def sweep(self) -> bool:

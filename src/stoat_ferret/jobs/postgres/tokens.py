@@ -50,12 +50,12 @@ class Tokens:
     def __init__(self) -> None:
         self._workers: dict[str, int] = {}
 
-    def offer(self, connection: Connection, row: Row, held: int | None = None) -> None:
+    def offer(self, connection: Connection, row: Row, held: int | None = None, *, is_new: bool = False) -> None:
         """Have a token of a pending job wait for a worker: the one that waits, the one that it had, or a new one."""
         priority = _priority(row)
         scheduled_at = None if row["run_after"] is None else _moment(row["run_after"])
         moved = {"job_id": row["id"], "priority": priority, "scheduled_at": scheduled_at}
-        if connection.execute(MOVE, moved).first() is not None:
+        if not is_new and connection.execute(MOVE, moved).first() is not None:
             if held is not None:
                 self.retire(connection, row, held)
         elif held is not None and _is_doing(connection, row, held):
@@ -83,8 +83,8 @@ class Tokens:
         _done(manager(connection).finish_job_by_id_async(token_id, Status.SUCCEEDED, delete_job=True))
 
     def fetch(self, connection: Connection, queues: Sequence[str], worker_id: str) -> Token | None:
-        """Take the most urgent token, of these the oldest, for a worker."""
-        return _done(manager(connection).fetch_job(list(queues), self._engine_worker(connection, worker_id)))
+        """Take the most urgent token, of these the oldest, for a worker that is known."""
+        return _done(manager(connection).fetch_job(list(queues), self._workers[worker_id]))
 
     def rest(self, connection: Connection, token: Token) -> None:
         """Put a token back for a moment: its job may not run just now."""
@@ -94,7 +94,9 @@ class Tokens:
 
     def alive(self, connection: Connection, worker_id: str) -> None:
         """Say that a worker lives."""
-        _done(manager(connection).update_heartbeat(self._engine_worker(connection, worker_id)))
+        if not self.knows(connection, worker_id):
+            self.register(connection, worker_id)
+        _done(manager(connection).update_heartbeat(self._workers[worker_id]))
 
     def gone(self, connection: Connection, worker_id: str) -> None:
         """Forget a worker that has ended."""
@@ -105,13 +107,18 @@ class Tokens:
         """Forget workers that were not heard of for so long."""
         _done(manager(connection).prune_stalled_workers(silent_seconds))
 
-    def _engine_worker(self, connection: Connection, worker_id: str) -> int:
-        # Looked for each time: the transaction that made it known may not have been committed, and others forget
-        # those that are silent.
+    def knows(self, connection: Connection, worker_id: str) -> bool:
+        """Tell whether a worker can be given a token.
+
+        It is asked each time: the transaction that made it known may not have been committed, and others forget those
+        that are silent.
+        """
         known = self._workers.get(worker_id)
-        if known is None or connection.execute(IS_WORKER, {"id": known}).first() is None:
-            known = self._workers[worker_id] = _done(manager(connection).register_worker())
-        return known
+        return known is not None and connection.execute(IS_WORKER, {"id": known}).first() is not None
+
+    def register(self, connection: Connection, worker_id: str) -> None:
+        """Make a worker known."""
+        self._workers[worker_id] = _done(manager(connection).register_worker())
 
 
 def queue_name(job_type: str, place: str | None, exclusive_key: str | None) -> str:

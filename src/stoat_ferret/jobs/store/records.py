@@ -14,8 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Insert,
     Select,
     bindparam,
+    func,
     insert,
     literal,
     literal_column,
@@ -26,10 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from uuid_utils.compat import uuid7
 
-from stoat_ferret.db.engine import Database
+from stoat_ferret.db.engine import WRITE, Database
 from stoat_ferret.db.job_tables import counters, jobs
 from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.reserve import Reserve
+from stoat_ferret.db.write_lock import DATABASE_CLOCK, SINCE
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
 from stoat_ferret.jobs.transitions import (
@@ -67,9 +70,6 @@ OWN = Prepared(_BY_ID.where(jobs.c.token == bindparam("token"), is_(JobStatus.RU
 UNFINISHED_PARTS = Prepared(
     select(jobs).where(jobs.c.parent_id == bindparam("parent_id"), or_(is_(JobStatus.PENDING), is_(JobStatus.RUNNING)))
 )
-DATABASE_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
-
-
 URGENCY = {"status", "priority", "run_after", "resumes"}
 """The columns of which a change makes a job that a worker may claim ready, or sooner so."""
 
@@ -77,13 +77,14 @@ URGENCY = {"status", "priority", "run_after", "resumes"}
 class Dispatch(Protocol):
     """The engine's side of a job that becomes ready, where the engine has one."""
 
-    def offer(self, connection: Connection, row: Row, held: int | None = None) -> None:
+    def offer(self, connection: Connection, row: Row, held: int | None = None, *, is_new: bool = False) -> None:
         """Make the engine offer a pending job to a worker, once the transaction is committed.
 
         Args:
             connection: in the transaction that makes the job ready.
             row: the job.
             held: the engine's job that had brought the claim from which this one comes back, if it does.
+            is_new: the job has just been recorded, so that the engine cannot know of it.
         """
         ...
 
@@ -137,17 +138,20 @@ class Records:
         return self.database.write(durable=durable)
 
     def _now(self, connection: Connection) -> int:
+        """Give the time, in microseconds; within a transaction that writes, on Postgres, that at which it began."""
         if self._clock is not None:
             return self._clock()
-        if self.database.is_postgres:
-            return int(connection.exec_driver_sql(DATABASE_CLOCK).scalar_one())
-        return now_us()
+        if not self.database.is_postgres:
+            return now_us()
+        if WRITE in connection.get_execution_options():
+            return int(connection.info[SINCE])
+        return int(connection.exec_driver_sql(f"SELECT {DATABASE_CLOCK}").scalar_one())
 
     def _add(self, connection: Connection, request: JobRequest) -> Job:
         new = new_row(request, job_id=str(uuid7()), now=self._now(connection))
         new["revision"] = next_revision(connection)
         (found,) = _inserting(*new).rows(connection, **new)
-        self._tell(connection, found, new)
+        self._tell(connection, found, new, is_new=True)
         return as_job(found)
 
     def _change(self, connection: Connection, present: Row, changes: Changes) -> Job:
@@ -163,15 +167,21 @@ class Records:
     def _set(connection: Connection, present: Row, changes: Changes) -> None:
         _updating(*changes).run(connection, changes | {"job_id": present["id"]})
 
-    def _tell(self, connection: Connection, changed: Row, changes: Changes, held: int | None = None) -> None:
-        """Tell the engine of a job that is ready now, or more urgently so, and Postgres' listeners of any change."""
+    def _tell(
+        self,
+        connection: Connection,
+        changed: Row,
+        changes: Changes,
+        held: int | None = None,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        """Tell the engine of a job that is ready now, or more urgently so."""
         ready = is_takeable(changed)
         if self._dispatch is not None and ready and not changes.keys().isdisjoint(URGENCY):
-            self._dispatch.offer(connection, changed, held)
+            self._dispatch.offer(connection, changed, held, is_new=is_new)
         elif self._dispatch is not None and held is not None and changed["engine_id"] is None:
             self._dispatch.retire(connection, changed, held)
-        if self.database.is_postgres:
-            connection.exec_driver_sql(f"NOTIFY {CHANGED}")
 
     def _end(self, connection: Connection, present: Row, outcome: JobOutcome) -> Job:
         """End a job; its parts end with it, and if it is the last part of one that waits, that one goes on."""
@@ -265,6 +275,11 @@ def _count_up() -> dict[str, Prepared]:
 
 
 COUNT_UP = _count_up()
+# Whoever listens is told of every change of a job, with the statement that each of them needs.
+_NOTIFIED = func.pg_notify(literal_column(f"'{CHANGED}'"), literal_column("''")).label("notified")
+_COUNTED = COUNT_UP["postgresql"].statement
+assert isinstance(_COUNTED, Insert)  # noqa: S101  # made above
+NEXT_REVISION = {**COUNT_UP, "postgresql": Prepared(_COUNTED.returning(_NOTIFIED))}
 
 
 def count_up(connection: Connection, name: str, by: float = 1) -> float:
@@ -275,4 +290,5 @@ def count_up(connection: Connection, name: str, by: float = 1) -> float:
 
 def next_revision(connection: Connection) -> int:
     """Give the number of a change: in the order of commits, since there is one writer at a time."""
-    return int(count_up(connection, REVISION))
+    (counted,) = NEXT_REVISION[connection.dialect.name].rows(connection, name=REVISION, by=1)
+    return int(counted["value"])

@@ -65,7 +65,7 @@ class Requests(Records):
         Raises:
             JobNotFoundError: there is none with this id.
         """
-        with self.database.read() as connection:
+        with self.database.ask() as connection:
             return as_job(row(connection, job_id))
 
     def list(
@@ -109,12 +109,12 @@ class Requests(Records):
 
     def changed_since(self, revision: int, limit: int) -> tuple[Job, ...]:
         """Give the jobs that changed after a revision, as they stand, in the order of their last changes."""
-        with self.database.read() as connection:
+        with self.database.ask() as connection:
             return tuple(as_job(each) for each in SINCE.rows(connection, after=revision, most=limit))
 
     def last_revision(self) -> int:
         """Give the revision of the last change of any job; 0 before the first."""
-        with self.database.read() as connection:
+        with self.database.ask() as connection:
             return int(connection.execute(LAST_REVISION).scalar_one_or_none() or 0)
 
     @with_last_reserve

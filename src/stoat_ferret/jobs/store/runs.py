@@ -169,7 +169,7 @@ class Runs(Records):
 
     def runs(self, job_id: str, attempt: int, token: str | None = None) -> bool:
         """Tell whether a job is still at an attempt, and under a token if one is given; waits for no lock."""
-        with self.database.read() as connection:
+        with self.database.ask() as connection:
             return any(
                 found["status"] == JobStatus.RUNNING.value
                 and found["attempt"] == attempt

@@ -1,4 +1,4 @@
-"""Statements without SQLAlchemy's cost: they must do just what it does."""
+"""Statements without SQLAlchemy's cost: they must do just what it does, in either database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, insert, select, update
 
-from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.engine import Database, open_postgres, open_sqlite
 from stoat_ferret.db.job_tables import job_records, jobs
 from stoat_ferret.db.prepared import Prepared, among
 from stoat_ferret.errors import StorageError
+from tests.contract.catalogues import BOTH
+from tests.contract.job_queues import empty
 
 ROW: dict[str, Any] = {
     "id": "1", "revision": 7, "type": "scan", "key": "caf\udce9", "payload": {"path": "/v", "n": [1, None, "é"]},
-    "status": "pending", "cancel_requested": True, "result": None, "created_at": 5,
+    "status": "pending", "cancel_requested": True, "result": None, "timeout_seconds": 2.5, "created_at": 5,
 }  # fmt: skip
 ALL = select(jobs).order_by(jobs.c.id)
 
@@ -23,11 +25,15 @@ def inserting(row: dict[str, Any]) -> Prepared:
     return Prepared(insert(jobs).values({name: bindparam(name) for name in row}).returning(*jobs.c))
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture(params=BOTH)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Give job records without jobs."""
-    database = open_sqlite(tmp_path / "jobs.db")
-    job_records.create_all(database.engine)
+    if request.param == "postgres":
+        database = open_postgres(request.getfixturevalue("postgres_database"), "stoat_jobs")
+        empty(database)
+    else:
+        database = open_sqlite(tmp_path / "jobs.db")
+        job_records.create_all(database.engine)
     yield database
     database.close()
 
@@ -69,19 +75,19 @@ def test_a_list_is_one_parameter(database: Database, given: list[str]) -> None:
 
 def test_a_parameter_that_is_missing_is_no_null(database: Database) -> None:
     """It is a mistake."""
-    with database.read() as connection, pytest.raises(KeyError):
+    with database.ask() as connection, pytest.raises(KeyError):
         Prepared(select(jobs).where(jobs.c.id == bindparam("job_id"))).rows(connection)
 
 
 def test_errors_of_the_driver_are_translated(database: Database) -> None:
-    """As all others: nobody sees sqlite3's."""
+    """As all others: nobody sees sqlite3's, or psycopg's."""
 
     def insert_twice() -> None:
         with database.write() as connection:
             for _ in range(2):
                 inserting(ROW).rows(connection, **ROW)
 
-    with pytest.raises(StorageError, match="UNIQUE"):
+    with pytest.raises(StorageError, match=r"(?i)unique"):
         insert_twice()
     with database.read() as connection:
         assert Prepared(ALL).rows(connection) == []
