@@ -17,7 +17,7 @@ from torture.client import Promises, RestlessClient
 from torture.engines import Engine
 from torture.fleet import Fleet
 from torture.report import percentile, say
-from torture.tree import LivingTree
+from torture.tree import SETTLE_SECONDS, LivingTree
 
 MOST_TERMINAL_SECONDS = 60.0
 GIVE_UP_SECONDS = 300.0
@@ -157,7 +157,8 @@ class Stage:
             self.figures.tree_changes += 1
 
     def submit_whole(self, **options: bool) -> str:
-        """Submit a scan of the whole tree; gives its id, which counts as acknowledged."""
+        """Submit a scan of the whole tree, none of it being written; gives its id, which counts as acknowledged."""
+        self.tree.await_written()
         while True:
             self.start_until_ready()
             try:
@@ -312,5 +313,6 @@ class Stage:
 
     def _new_fleet(self, data: Path, workers: int) -> Fleet:
         data.mkdir(parents=True, exist_ok=True)
-        environment = {**self._environment, **self._engine.environment(data)}
+        settling = {"STOAT_SETTLE_SECONDS": str(SETTLE_SECONDS)}
+        environment = {**settling, **self._environment, **self._engine.environment(data)}
         return Fleet(data, self._scratch / f"{data.name}.log", environment, workers=workers, rng=self.rng)

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from pathlib import Path
 
 from tools.trees import make_tree, unique_clip
@@ -11,6 +12,10 @@ from tools.trees import make_tree, unique_clip
 YEAR_NS = 365 * 86_400 * 10**9
 LAST_CHANGE_NS = 1_700_000_000 * 10**9
 """Old enough that a folder's digest is stored: of a file changed just now it could not be told whether it is done."""
+SETTLE_SECONDS = 1.0
+"""For so long a file counts as being written, in the libraries of these runs."""
+YOUNG = 0.4
+"""Of the changes that write files, those that leave them as young as they are."""
 MARK_BYTES = 24
 MOST_LOST = 0.25
 """Of the files of the last whole scan. Where more than half are gone the next one rightly stops and asks."""
@@ -31,6 +36,7 @@ class LivingTree:
         self.changes = 0
         self._lock = threading.Lock()
         self._pinned: set[Path] = set()
+        self._youngest = 0.0
         make_tree(root, count, a_folder=a_folder)
         inner = self.folders()[0] / "inner"
         inner.mkdir()
@@ -67,6 +73,10 @@ class LivingTree:
         """Make one change."""
         with self._lock:
             self._change()
+
+    def await_written(self) -> None:
+        """Wait until no file counts as being written any more."""
+        time.sleep(max(0.0, self._youngest + SETTLE_SECONDS + 0.5 - time.time()))
 
     def _change(self) -> None:
         kinds = [self._add, self._add_folder, self._overwrite, self._overwrite, self._damage, self._touch]
@@ -106,6 +116,15 @@ class LivingTree:
         self._next += 1
         self._age(path)
 
+    def _write_clips(self, *paths: Path) -> None:
+        """Write some files; now and then they stay as young as they are."""
+        young = self._rng.random() < YOUNG
+        for path in paths:
+            self._new_clip(path)
+            if young:
+                os.utime(path)
+                self._youngest = time.time()
+
     def _age(self, path: Path) -> None:
         moment = LAST_CHANGE_NS - self._rng.randrange(YEAR_NS)
         os.utime(path, ns=(moment, moment))
@@ -117,14 +136,14 @@ class LivingTree:
 
     def _add(self) -> None:
         folder = self._rng.choice(self.folders())
-        for _ in range(self._rng.randint(1, 20)):
-            self._new_clip(folder / f"clip {self._next:07d}.mp4")
+        some = range(self._next, self._next + self._rng.randint(1, 20))
+        self._write_clips(*(folder / f"clip {number:07d}.mp4" for number in some))
 
     def _add_folder(self) -> None:
         folder = self._rng.choice([self.root, *self.folders()[:5]]) / f"folder {self._next:07d}"
         folder.mkdir()
-        for _ in range(self._a_folder):
-            self._new_clip(folder / f"clip {self._next:07d}.mp4")
+        some = range(self._next, self._next + self._a_folder)
+        self._write_clips(*(folder / f"clip {number:07d}.mp4" for number in some))
 
     def _may_lose(self, folder: Path) -> bool:
         """Tell whether so little of a library is gone that some more may go."""
@@ -165,13 +184,11 @@ class LivingTree:
 
     def _overwrite(self) -> None:
         """Half of them in place, half of them replaced by another file."""
-        for number, path in enumerate(self._some_files()):
-            if number % 2:
-                self._new_clip(path)
-            else:
-                other = path.with_suffix(".new")
-                self._new_clip(other)
-                other.replace(path)
+        files = self._some_files()
+        others = {path.with_suffix(".new"): path for path in files[::2]}
+        self._write_clips(*files[1::2], *others)
+        for other, path in others.items():
+            other.replace(path)
 
     def _damage(self) -> None:
         for path in self._some_files()[:3]:
