@@ -147,7 +147,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         pools, shunned = PoolShelf(open_pool), Shunned()
         handlers = {
             **_scan_handlers(settings, repository, queue, roots, disks, open_pool, pools, shunned),
-            VERIFY_JOB_TYPE: make_verify_handler(repository, here=roots.here_or_same),
+            VERIFY_JOB_TYPE: make_verify_handler(repository, open_disk=disks.open, here=roots.here_or_same),
             PURGE_JOB_TYPE: make_purge_handler(repository),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }

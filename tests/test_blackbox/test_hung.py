@@ -1,6 +1,7 @@
 """A disk that says nothing any more, to the real program: the processes that ask it are stopped, as if it held them."""
 
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -41,3 +42,26 @@ def test_a_hung_disk_costs_a_scan_and_nothing_else(start: Start, tmp_path: Path)
     # Those that were held are ended, not kept: a signal meets even a stopped process.
     psutil.wait_procs(held, timeout=30)
     assert not [process for process in held if process.is_running()]
+
+
+@pytest.mark.slow
+def test_a_verification_of_a_hung_disk_can_be_cancelled(start: Start, tmp_path: Path) -> None:
+    """It does not wait for the disk, and the next one goes on with what is left."""
+    tree = tmp_path / "films"
+    make_tree(tree, FILES)
+    program = start()
+    program.scan(tree)
+    answer = program.client.post("/api/v1/videos/verify", json={"bytes_per_second": 100_000})
+    job_id = answer.json()["job_id"]
+    until = time.monotonic() + 60
+    while not (program.job(job_id)["progress_detail"] or {}).get("done"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    for process in listers(program):
+        process.send_signal(signal.SIGSTOP)
+    program.client.post(f"/api/v1/jobs/{job_id}/cancel").raise_for_status()
+    job = program.finish(job_id, 20)  # by default a disk may be silent for 60
+    assert job["status"] == "cancelled"
+    verified = program.finish(program.client.post("/api/v1/videos/verify", json={}).json()["job_id"])["result"]
+    assert job["result"]["hashed"] + verified["hashed"] == FILES
+    assert verified["left"] == 0

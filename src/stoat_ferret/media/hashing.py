@@ -12,7 +12,7 @@ from blake3 import blake3
 from stoat_ferret.errors import FileChangedError, NotMediaError, UnreadableFileError
 
 CHUNK = 1 << 20
-"""Bytes read at a time; whoever wants to end waits for no more."""
+"""Bytes read at a time."""
 FORGET_EVERY = 64 * CHUNK
 
 
@@ -50,57 +50,84 @@ class Throttle:
         return bool(self._rate) and self._clock() < self._free_at
 
 
-def hash_file(path: bytes, between: Callable[[int], None], *, follow_symlink: bool = False) -> Hashed:
-    """Hash a file's whole content.
+class Reading:
+    """A file that is being hashed, piece by piece: at any speed, with something else done in between.
 
     Args:
         path: absolute. What is no regular file is not opened.
-        between: told after each piece how many bytes it had; what it raises ends the reading.
         follow_symlink: read what a symbolic link leads to, which is otherwise no regular file.
 
     Raises:
-        FileChangedError: it was written to, or replaced, meanwhile.
         NotMediaError: it is no regular file.
-        UnreadableFileError: it could not be read.
+        UnreadableFileError: it could not be opened.
     """
-    try:
-        if not stat.S_ISREG(_look(path, follow_symlink).st_mode):
-            raise NotMediaError("This is not a regular file.")
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow_symlink else os.O_NOFOLLOW)
-        descriptor = os.open(path, flags)
-    except FileNotFoundError as error:
-        raise UnreadableFileError("The file is no longer there.") from error
-    except OSError as error:
-        raise UnreadableFileError(f"The file could not be read: {error.strerror or error}.") from error
-    try:
-        before = os.fstat(descriptor)
-        digest = _digest(descriptor, between)
-        if _state(os.fstat(descriptor)) != _state(before) or _state(_look(path, follow_symlink)) != _state(before):
+
+    def __init__(self, path: bytes, *, follow_symlink: bool = False) -> None:
+        self._path = path
+        self._follow_symlink = follow_symlink
+        self._hasher = blake3()
+        self._position = self._forgotten = 0
+        try:
+            if not stat.S_ISREG(self._look().st_mode):
+                raise NotMediaError("This is not a regular file.")
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow_symlink else os.O_NOFOLLOW)
+            self._descriptor = os.open(path, flags)
+        except OSError as error:
+            raise _unreadable(error) from error
+        self._before = os.fstat(self._descriptor)
+
+    def go_on(self, count: int) -> int:
+        """Read so many bytes more, and give how many there were: 0 at the end.
+
+        Raises:
+            UnreadableFileError: they could not be read.
+        """
+        read = 0
+        try:
+            while read < count and (part := os.pread(self._descriptor, min(CHUNK, count - read), self._position)):
+                self._hasher.update(part)
+                self._position += len(part)
+                read += len(part)
+                # What is read once, terabytes of it, must not push out of memory what others read again and again.
+                if self._position - self._forgotten >= FORGET_EVERY:
+                    self._forget(self._position - self._forgotten)
+        except OSError as error:
+            raise _unreadable(error) from error
+        return read
+
+    def finish(self) -> Hashed:
+        """Give the hash of what was read.
+
+        Raises:
+            FileChangedError: the file was written to, or replaced, meanwhile.
+            UnreadableFileError: it could not be looked at again.
+        """
+        self._forget(0)
+        before = self._before
+        try:
+            now = os.fstat(self._descriptor), self._look()
+        except OSError as error:
+            raise _unreadable(error) from error
+        if any(_state(status) != _state(before) for status in now) or self._position != before.st_size:
             raise FileChangedError("The file changed while it was being read.")
-        return Hashed(digest, before.st_size, before.st_mtime_ns)
-    except OSError as error:
-        raise UnreadableFileError(f"The file could not be read: {error.strerror or error}.") from error
-    finally:
-        os.close(descriptor)
+        return Hashed(self._hasher.hexdigest(), before.st_size, before.st_mtime_ns)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+    def _look(self) -> os.stat_result:
+        return os.stat(self._path, follow_symlinks=self._follow_symlink)  # noqa: PTH116 - a path of bytes
+
+    def _forget(self, count: int) -> None:
+        os.posix_fadvise(self._descriptor, self._forgotten, count, os.POSIX_FADV_DONTNEED)
+        self._forgotten = self._position
 
 
-def _look(path: bytes, follow_symlink: bool) -> os.stat_result:
-    return os.stat(path, follow_symlinks=follow_symlink)  # noqa: PTH116 - a path of bytes
-
-
-def _digest(descriptor: int, between: Callable[[int], None]) -> str:
-    hasher = blake3()
-    position = forgotten = 0
-    while part := os.pread(descriptor, CHUNK, position):
-        hasher.update(part)
-        position += len(part)
-        # What is read once, terabytes of it, must not push out of memory what others read again and again.
-        if position - forgotten >= FORGET_EVERY:
-            os.posix_fadvise(descriptor, forgotten, position - forgotten, os.POSIX_FADV_DONTNEED)
-            forgotten = position
-        between(len(part))
-    os.posix_fadvise(descriptor, forgotten, 0, os.POSIX_FADV_DONTNEED)
-    return hasher.hexdigest()
+def _unreadable(error: OSError) -> UnreadableFileError:
+    if isinstance(error, FileNotFoundError):
+        return UnreadableFileError("The file is no longer there.")
+    return UnreadableFileError(f"The file could not be read: {error.strerror or error}.")
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from stoat_ferret.errors import FileChangedError, MediaError, UnreadableFileError
+from stoat_ferret.errors import FileChangedError, MediaError, PathTimeoutError, UnreadableFileError
 from stoat_ferret.library import fixity, ledger
 from stoat_ferret.library.fixity import Mode, Wanted
 from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us
-from stoat_ferret.media.hashing import Hashed, Throttle, hash_file
+from stoat_ferret.media.hashing import CHUNK, Hashed, Throttle
+from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.job import ScanJob
+from stoat_ferret.scan.reading import PIECE, Reader
 from stoat_ferret.scan.sight import Sight
 
 DAMAGED = "DAMAGED"
+MOST_SILENT = 3
+"""Files in a row for which the disk did not answer."""
 NAP_SECONDS = 0.1
 """Pauses are taken in pieces, so that a cancel is seen soon."""
 
@@ -44,6 +48,7 @@ def run_verify(
     job: ScanJob,
     repository: LibraryRepository,
     sight: Sight,
+    disk: Disk,
     *,
     asked_at: int,
 ) -> dict[str, int]:
@@ -54,12 +59,14 @@ def run_verify(
         job: the job that this is.
         repository: the catalogue.
         sight: tells where files lie, and whether links are followed there.
+        disk: reads them; whatever it does meanwhile may end the job.
         asked_at: when the job was asked for, in microseconds since 1970 UTC: what was checked later is done.
 
     Raises:
         StorageError: the catalogue could not be written.
+        PathTimeoutError: the disk did not answer for several files in a row; what was read stays verified.
     """
-    return _Verify(options, job, repository, sight, asked_at).run()
+    return _Verify(options, job, repository, sight, disk, asked_at).run()
 
 
 class _Verify:
@@ -69,6 +76,7 @@ class _Verify:
         job: ScanJob,
         repository: LibraryRepository,
         sight: Sight,
+        disk: Disk,
         asked_at: int,
     ) -> None:
         self._options = options
@@ -77,11 +85,13 @@ class _Verify:
         self._sight = sight
         self._before = asked_at - int(options.older_than_seconds * 1_000_000)
         self._throttle = Throttle(options.bytes_per_second)
+        self._reader = Reader(disk, self._between, piece=CHUNK if options.bytes_per_second else PIECE)
         self._read = 0
         self._spent = 0  # on files that could be read: one that cannot must not use up every night's share
         self._total = 0
         self._current: str | None = None
-        self._tried: set[int] = set()
+        self._tried: set[int] = set()  # of what is due, that of which nothing could be found out
+        self._silent = 0
 
     def run(self) -> dict[str, int]:
         options = self._options
@@ -97,7 +107,6 @@ class _Verify:
                 if options.max_bytes is not None and self._spent >= options.max_bytes:
                     break
                 self._job.raise_if_cancelled()
-                self._tried.add(wanted.video_pk)
                 self._verify(wanted, began)
                 began = time.monotonic()
             else:
@@ -111,19 +120,33 @@ class _Verify:
         read_before = self._read
         try:
             path = wanted.path_bytes
-            hashed = hash_file(self._sight.here(path), self._between, follow_symlink=self._sight.follows(path))
-        except MediaError as error:
+            hashed = self._reader.hash(self._sight.here(path), follow_symlink=self._sight.follows(path))
+            self._silent = 0
+        except (MediaError, PathTimeoutError) as error:
+            self._tried.add(wanted.video_pk)
             with self._job.transaction() as connection:
                 self._note(connection, wanted, *_trouble(error))
                 ledger.add_cost(connection, self._job.job_id, self._read - read_before, time.monotonic() - began)
+            self._check_answering(error)
             return
         self._spent += hashed.size
         with self._job.transaction() as connection:
             self._note(connection, wanted, *self._settle(connection, wanted, hashed))
             ledger.add_cost(connection, self._job.job_id, self._read - read_before, time.monotonic() - began)
 
+    def _check_answering(self, error: MediaError | PathTimeoutError) -> None:
+        """Give up where a disk is gone: it would be waited for as long for every file on it."""
+        self._silent = self._silent + 1 if isinstance(error, PathTimeoutError) else 0
+        if self._silent >= MOST_SILENT:
+            msg = (
+                f"The disk did not answer for {MOST_SILENT} files in a row, of which {self._current} was the last. "
+                "What was read is verified; verify again when the disk answers."
+            )
+            raise PathTimeoutError(msg) from error
+
     def _settle(self, connection: Connection, wanted: Wanted, hashed: Hashed) -> tuple[Outcome, str | None, str | None]:
         if (hashed.size, hashed.mtime_ns) != (wanted.size, wanted.mtime_ns):
+            self._tried.add(wanted.video_pk)
             return Outcome.SKIPPED, "STALE", "The file has changed since the last scan. Scan it first."
         if not fixity.record(connection, wanted, hashed.digest):
             reason = (
@@ -163,10 +186,10 @@ class _Verify:
             self._job.raise_if_cancelled()
 
 
-def _trouble(error: MediaError) -> tuple[Outcome, str, str]:
+def _trouble(error: MediaError | PathTimeoutError) -> tuple[Outcome, str, str]:
     """Say what it means that a file could not be hashed; nothing about its content."""
     if isinstance(error, FileChangedError):
         return Outcome.SKIPPED, error.code, "The file was written to while it was being read. Scan it first."
-    if isinstance(error, UnreadableFileError):
+    if isinstance(error, UnreadableFileError | PathTimeoutError):
         return Outcome.FAILED, error.code, error.message
     return Outcome.SKIPPED, error.code, error.message

@@ -1,6 +1,7 @@
 """The hash of a whole file."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,24 +9,32 @@ from blake3 import blake3
 
 from stoat_ferret.errors import FileChangedError, NotMediaError, UnreadableFileError
 from stoat_ferret.media import hashing
-from stoat_ferret.media.hashing import Throttle, hash_file
+from stoat_ferret.media.hashing import Hashed, Reading, Throttle
 
 
-def nothing(_count: int) -> None:
-    pass
+def read(path: Path, between: Callable[[int], None] = lambda _count: None, *, count: int = hashing.CHUNK) -> Hashed:
+    """Hash a file in pieces."""
+    reading = Reading(bytes(path))
+    try:
+        while read := reading.go_on(count):
+            between(read)
+        return reading.finish()
+    finally:
+        reading.close()
 
 
 @pytest.mark.parametrize("length", [0, 1, hashing.CHUNK, hashing.CHUNK + 1, 3 * hashing.CHUNK])
-def test_all_of_a_file_is_hashed(tmp_path: Path, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [hashing.CHUNK, 2 * hashing.CHUNK + 1])
+def test_all_of_a_file_is_hashed(tmp_path: Path, length: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Piece by piece, and each is told; what was read is let go of in between."""
     monkeypatch.setattr(hashing, "FORGET_EVERY", hashing.CHUNK)
     path = tmp_path / "file"
     path.write_bytes(os.urandom(length))
     pieces: list[int] = []
-    hashed = hash_file(bytes(path), pieces.append)
+    hashed = read(path, pieces.append, count=count)
     assert hashed.digest == blake3(path.read_bytes()).hexdigest()
     assert (hashed.size, hashed.mtime_ns) == (length, path.stat().st_mtime_ns)
-    assert (sum(pieces), max(pieces, default=0) <= hashing.CHUNK) == (length, True)
+    assert (sum(pieces), max(pieces, default=0) <= count) == (length, True)
 
 
 def test_a_file_that_changes_meanwhile_has_no_hash(tmp_path: Path) -> None:
@@ -37,14 +46,14 @@ def test_a_file_that_changes_meanwhile_has_no_hash(tmp_path: Path) -> None:
         path.write_bytes(b"y" * 11)
 
     with pytest.raises(FileChangedError):
-        hash_file(bytes(path), write)
+        read(path, write)
 
     def replace(_count: int) -> None:
         (tmp_path / "other").write_bytes(b"y" * 11)
         os.replace(tmp_path / "other", path)
 
     with pytest.raises(FileChangedError):
-        hash_file(bytes(path), replace)
+        read(path, replace)
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
@@ -54,9 +63,9 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for name in ("pipe", "link", ""):
         with pytest.raises(NotMediaError):
-            hash_file(bytes(tmp_path / name), nothing)
+            read(tmp_path / name)
     with pytest.raises(UnreadableFileError, match="no longer there"):
-        hash_file(bytes(tmp_path / "gone"), nothing)
+        read(tmp_path / "gone")
 
 
 def test_a_disk_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +77,7 @@ def test_a_disk_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(UnreadableFileError, match="Input/output error"):
-        hash_file(bytes(tmp_path / "file"), nothing)
+        read(tmp_path / "file")
 
 
 def test_a_throttle_lets_so_much_through() -> None:

@@ -10,8 +10,9 @@ from stoat_ferret.api.services.explain import explain
 from stoat_ferret.api.services.scan import scan_rules
 from stoat_ferret.jobs.model import JobStatus
 from stoat_ferret.library.models import Outcome
-from stoat_ferret.media.hashing import hash_file
+from stoat_ferret.scan.disk import DirectDisk
 from stoat_ferret.scan.links import MOST_LINKS
+from stoat_ferret.scan.reading import Reader
 from tests.factories import Stage, put
 
 
@@ -249,8 +250,9 @@ def test_it_is_explained(
 def test_the_content_behind_a_link_is_hashed(root: Path, disk: Path) -> None:
     """As that of the file itself."""
     (root / "a.mp4").symlink_to(disk / "a.mp4")
-    through = hash_file(bytes(root / "a.mp4"), lambda _count: None, follow_symlink=True)
-    assert through == hash_file(bytes(disk / "a.mp4"), lambda _count: None)
+    reader = Reader(DirectDisk(), lambda _count: None)
+    through = reader.hash(bytes(root / "a.mp4"), follow_symlink=True)
+    assert through == reader.hash(bytes(disk / "a.mp4"))
 
 
 def test_a_folder_behind_a_broken_link_with_a_videos_name_stays(stage: Stage, root: Path, disk: Path) -> None:

@@ -15,6 +15,7 @@ from stoat_ferret.library import ledger
 from stoat_ferret.library.models import Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.places import place_of
+from stoat_ferret.scan.pipeline import OpenDisk
 from stoat_ferret.scan.report import ERRORS_SHOWN
 from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.verify import DAMAGED, VerifyOptions, run_verify
@@ -85,17 +86,21 @@ def read_options(payload: dict[str, Any]) -> VerifyOptions:
     )
 
 
-def make_verify_handler(repository: LibraryRepository, *, here: Callable[[bytes], bytes]) -> JobHandler:
+def make_verify_handler(
+    repository: LibraryRepository, *, open_disk: OpenDisk, here: Callable[[bytes], bytes]
+) -> JobHandler:
     """Give the handler that verifies.
 
     Args:
         repository: the catalogue.
+        open_disk: gives who reads the files.
         here: tells where a path of the catalogue lies on this machine.
     """
 
     def work(job: Job, context: JobContext) -> dict[str, Any]:
         sight = Sight(here, repository.libraries())
-        left = run_verify(read_options(job.payload), context, repository, sight, asked_at=job.created_at)
+        with open_disk(context.raise_if_cancelled) as disk:
+            left = run_verify(read_options(job.payload), context, repository, sight, disk, asked_at=job.created_at)
         return report(repository, job.id) | left
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
