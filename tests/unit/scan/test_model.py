@@ -25,10 +25,11 @@ CONTENTS = ("video", "video", "broken", "sound")
 
 @dataclass(frozen=True)
 class File:
-    """A file: which one it is, and what is in it."""
+    """A file: which one it is, what is in it, and whether that may be read."""
 
     identity: int
     content: str
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Library(RuleBasedStateMachine):
         self.away: dict[bytes, dict[bytes, File]] = {}
         self.entries: dict[str, Entry] = {}
         self.next_identity = 0
+        self.edited: set[int] = set()
+        """Files that were written to in place since a scan of all."""
 
     def teardown(self) -> None:
         self.stage.catalogue.close()
@@ -65,6 +68,16 @@ class Library(RuleBasedStateMachine):
     def begin(self) -> None:
         os.mkdir(self.root)
         self.stage.scan(self.root)
+
+    # What else there may be between the disk and the scan
+
+    def may_touch(self, *_paths: bytes) -> bool:
+        """Tell whether files can be changed, or moved from one of the places to another."""
+        return True
+
+    def is_hidden(self, _path: bytes) -> bool:
+        """Tell whether the next scan cannot see what is at a place."""
+        return False
 
     # On disk
 
@@ -77,9 +90,14 @@ class Library(RuleBasedStateMachine):
         """Write a file, or write over one, which stays the same file only where that is done in place."""
         path = self.root + place
         text = f"{content}, {self.next_identity}"
+        if not self.may_touch(path):
+            return
         if in_place and path in self.files:
+            if self.files[path].locked:
+                return
             put(path, text)
             self.files[path] = replace(self.files[path], content=content)
+            self.edited.add(self.files[path].identity)
             return
         os.makedirs(parent(path), exist_ok=True)
         put(path + b".new", text)
@@ -88,21 +106,26 @@ class Library(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from(PLACES))
     def remove(self, place: bytes) -> None:
-        if self.files.pop(self.root + place, None):
+        if self.may_touch(self.root + place) and self.files.pop(self.root + place, None):
             os.unlink(self.root + place)
 
     @rule(old=st.sampled_from(PLACES), new=st.sampled_from(PLACES))
     def rename(self, old: bytes, new: bytes) -> None:
         """Also over another file, which is gone then."""
         source, target = self.root + old, self.root + new
-        if source in self.files and source != target and os.path.isdir(parent(target)):
+        if (
+            source in self.files
+            and source != target
+            and os.path.isdir(parent(target))
+            and self.may_touch(source, target)
+        ):
             os.rename(source, target)
             self.files[target] = self.files.pop(source)
 
     @rule(one=st.sampled_from(PLACES), two=st.sampled_from(PLACES))
     def swap(self, one: bytes, two: bytes) -> None:
         a, b = self.root + one, self.root + two
-        if a != b and a in self.files and b in self.files:
+        if a != b and a in self.files and b in self.files and self.may_touch(a, b):
             os.rename(a, self.folder / "aside")
             os.rename(b, a)
             os.rename(self.folder / "aside", b)
@@ -112,13 +135,22 @@ class Library(RuleBasedStateMachine):
     def copy(self, old: bytes, new: bytes) -> None:
         """With its time, as file managers do; another content is written before, so that no two are alike for ever."""
         source, target = self.root + old, self.root + new
-        if source in self.files and target not in self.files and os.path.isdir(parent(target)):
+        if not (self.may_touch(source) and self.may_touch(target)):
+            return
+        if (
+            source in self.files
+            and not self.files[source].locked
+            and target not in self.files
+            and os.path.isdir(parent(target))
+        ):
             shutil.copy2(os.fsdecode(source), os.fsdecode(target))
             os.utime(target, ns=(0, os.stat(target).st_mtime_ns + 1))
             self.files[target] = self.new_file(self.files[source].content)
 
     @rule(folder=st.sampled_from(FOLDERS[1:]))
     def remove_folder(self, folder: bytes) -> None:
+        if not self.may_touch(self.root + folder + b"/"):
+            return
         shutil.rmtree(self.root + folder, ignore_errors=True)
         self.files = {path: file for path, file in self.files.items() if not path.startswith(self.root + folder + b"/")}
 
@@ -126,7 +158,13 @@ class Library(RuleBasedStateMachine):
     def rename_folder(self, old: bytes, new: bytes) -> None:
         source, target = self.root + old, self.root + new
         inside = target.startswith(source + b"/")
-        if os.path.isdir(source) and not os.path.exists(target) and os.path.isdir(parent(target)) and not inside:
+        if (
+            os.path.isdir(source)
+            and not os.path.exists(target)
+            and os.path.isdir(parent(target))
+            and not inside
+            and self.may_touch(source + b"/", target + b"/")
+        ):
             os.rename(source, target)
             for path in [path for path in self.files if path.startswith(source + b"/")]:
                 self.files[target + path[len(source) :]] = self.files.pop(path)
@@ -134,6 +172,8 @@ class Library(RuleBasedStateMachine):
     @rule(folder=st.sampled_from(FOLDERS[1:]))
     def take_folder_away_or_bring_it_back(self, folder: bytes) -> None:
         here, away = self.root + folder, bytes(self.folder / "away") + folder.replace(b"/", b"_")
+        if not self.may_touch(here + b"/"):
+            return
         if os.path.isdir(here) and folder not in self.away:
             os.rename(here, away)
             taken = {path: file for path, file in self.files.items() if path.startswith(here + b"/")}
@@ -177,6 +217,8 @@ class Library(RuleBasedStateMachine):
         after, new = self.expected(start, recursive)
         if dry_run:
             return
+        if recursive and not start:
+            self.edited.clear()
         ids = {path: video_id for path, (video_id, _) in self.stage.tree().items()}
         assert len(set(new) & ids.keys()) == len(new)
         assert not {ids[path] for path in new} & self.entries.keys()
@@ -189,26 +231,38 @@ class Library(RuleBasedStateMachine):
         def is_scanned(path: bytes) -> bool:
             return parent(path) == top or (recursive and path.startswith(top + b"/"))
 
-        met = {path: file for path, file in self.files.items() if is_scanned(path) and b"/.hidden/" not in path}
+        def is_seen(path: bytes) -> bool:
+            return is_scanned(path) and not self.is_hidden(path)
+
+        met = {path: file for path, file in self.files.items() if is_seen(path) and b"/.hidden/" not in path}
         after = dict(self.entries)
         unclaimed = dict(met)
         # An entry goes with its file: first where that is where it was, then wherever it is now.
-        for video_id, entry in sorted(self.entries.items(), key=lambda pair: pair[1].state == "missing"):
+        at_home = [video_id for video_id, entry in self.entries.items() if self.is_met(entry, met)]
+        others = sorted(self.entries.keys() - at_home, key=lambda video_id: self.entries[video_id].state == "missing")
+        for video_id in [*at_home, *others]:
+            entry = self.entries[video_id]
             places = [path for path, file in unclaimed.items() if file.identity == entry.identity]
-            if places:
-                after[video_id] = self.met(places[0], unclaimed.pop(places[0]))
-        # A file that took the place of one that is nowhere to be met takes over its entry.
+            if entry.path in places:
+                places = [entry.path]
+            if places and not self.is_hidden(entry.path):
+                after[video_id] = self.met(places[0], unclaimed.pop(places[0]), entry)
+        # A file that took the place of one that is nowhere to be met takes over its entry, if it can be read.
         identities = {file.identity for file in met.values()}
+        unread = {path for path, file in unclaimed.items() if file.locked}
         for video_id, entry in self.newest_first():
             if entry.path in unclaimed and after[video_id] == entry and entry.identity not in identities:
-                after[video_id] = self.met(entry.path, unclaimed.pop(entry.path))
+                file = unclaimed.pop(entry.path)
+                after[video_id] = entry if file.locked else self.met(entry.path, file, entry)
         # What was there and is not met any more is missing; what is somewhere else than the scan looked stays.
         for video_id, entry in self.entries.items():
-            left = after[video_id] == entry and is_scanned(entry.path) and not self.is_met(entry, met)
-            if left and entry.state != "missing":
+            left = after[video_id] == entry and is_seen(entry.path) and not self.is_met(entry, met)
+            if left and entry.state != "missing" and entry.path not in unread:
                 after[video_id] = replace(entry, state="missing")
         new = {
-            path: Entry(file.identity, path, "available") for path, file in unclaimed.items() if file.content == "video"
+            path: Entry(file.identity, path, "available")
+            for path, file in unclaimed.items()
+            if file.content == "video" and not file.locked
         }
         return after, new
 
@@ -224,8 +278,9 @@ class Library(RuleBasedStateMachine):
         return file is not None and file.identity == entry.identity
 
     @staticmethod
-    def met(path: bytes, file: File) -> Entry:
-        return Entry(file.identity, path, "available" if file.content == "video" else "broken")
+    def met(path: bytes, file: File, entry: Entry) -> Entry:
+        state = "available" if file.content == "video" else "broken"
+        return Entry(file.identity, path, entry.state if file.locked and entry.state != "missing" else state)
 
     def anything_in_root(self) -> bool:
         names = set(os.listdir(self.root)) - {b".hidden"}
