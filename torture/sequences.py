@@ -46,7 +46,8 @@ def counted(machine: type[Library]) -> type[Library]:
 
             def count(*arguments: Any, **options: Any) -> Job:
                 Count.scans += 1
-                return scan(*arguments, **options)
+                job: Job = scan(*arguments, **options)
+                return job
 
             setattr(self.stage, "scan", count)  # noqa: B010 - a method, to a type checker
 

@@ -106,7 +106,8 @@ class Library(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from(PLACES))
     def remove(self, place: bytes) -> None:
-        if self.may_touch(self.root + place) and self.files.pop(self.root + place, None):
+        if self.root + place in self.files and self.may_touch(self.root + place):
+            del self.files[self.root + place]
             os.unlink(self.root + place)
 
     @rule(old=st.sampled_from(PLACES), new=st.sampled_from(PLACES))
