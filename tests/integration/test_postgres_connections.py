@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, event
 
 from stoat_ferret.db.engine import Database, open_postgres
 from stoat_ferret.errors import StorageUnreachableError
@@ -65,3 +66,20 @@ def test_a_connection_that_is_cut_in_use_is_not_used_again(database: Database, o
             look_again()
         with use() as connection:
             look(connection)
+
+
+def test_a_connection_that_is_cut_before_its_first_use_says_so(database: Database, other: Database) -> None:
+    """In the words of all others, for whoever tries again."""
+
+    @event.listens_for(database.engine, "connect")
+    def cut(connection: Any, _record: object) -> None:
+        with other.ask() as asking:
+            asking.exec_driver_sql(f"SELECT pg_terminate_backend({connection.info.backend_pid}, 10000)").all()
+
+    def use() -> None:
+        with database.ask() as connection:
+            look(connection)
+
+    for _ in range(3):
+        with pytest.raises(StorageUnreachableError):
+            use()

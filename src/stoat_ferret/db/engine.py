@@ -28,6 +28,8 @@ IDLE_TIMEOUT_MS = 5_000
 LOOK_SECONDS = 0.0005
 """How often a writer looks whether another process has let go of SQLite's write lock: a commit takes about as long."""
 CONNECT_SECONDS = 5
+IS_NEW = "stoat_is_new"
+"""Where a connection's record says that it was made for its first user."""
 WRITE = "stoat_write"
 SHOWN_PARAMETERS = ("host", "port", "dbname", "sslmode")
 """Of those in an address' query; there may be passwords, and files of keys, among the others."""
@@ -355,6 +357,7 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         },
     )
 
+    event.listen(engine, "connect", _note_new)
     event.listen(engine, "checkout", _check_not_cut)
 
     @event.listens_for(engine, "begin")
@@ -369,12 +372,18 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
     return Database(engine, f"{shown(url)} ({schema})")
 
 
-def _check_not_cut(connection: Any, _record: Any, _proxy: Any) -> None:
+def _note_new(_connection: Any, record: Any) -> None:
+    record.info[IS_NEW] = True
+
+
+def _check_not_cut(connection: Any, record: Any, _proxy: Any) -> None:
     """Have a connection replaced, before it is used, that a restart of the server has cut.
 
     A server that goes away says so, or closes the socket, so that there is something to read where nothing was asked.
     To look costs a microsecond; to ask it, as SQLAlchemy's own `pool_pre_ping` does, costs each transaction a journey.
     """
+    if record.info.pop(IS_NEW, False):
+        return  # one that is cut already tells its first user
     look = select.poll()
     look.register(connection.fileno(), select.POLLIN)
     if look.poll(0):

@@ -94,20 +94,20 @@ class PostgresJobStore(JobStore):
     def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         """Hand back what was left behind, then take the job of the first token whose job may run.
 
-        What there is to take is looked up first: submits wait for whoever holds the write lock. What was found may be
-        untrue a moment later, so it is asked again of the one job.
+        Whether there is anything to take is looked up first: submits wait for whoever holds the write lock. Which it is
+        is asked under the lock. A token that is fetched in vain has to rest, and others would go before its job.
         """
         self.take_back_expired()
         with self.database.read() as connection:
             at = self._at(connection, wanted)
-            query = READY_QUEUES_IN_REACH if "places" in at else READY_QUEUES
-            queues = sorted({queue_name(*found.values()) for found in query.rows(connection, **at)})
+            if not _ready_queues(connection, at):
+                return None
             known = self._tokens.knows(connection, worker_id)
-        if not queues:
-            return None
         with self._write(durable=False) as connection:
-            if self.limits:
-                at = self._at(connection, wanted)
+            at |= self._now_and_full(connection, wanted)
+            queues = _ready_queues(connection, at)
+            if not queues:
+                return None
             if not known:
                 self._tokens.register(connection, worker_id)
             return self._claim_first(connection, queues, worker_id, at)
@@ -119,7 +119,7 @@ class PostgresJobStore(JobStore):
         for _ in range(TRIES):
             token = self._tokens.fetch(connection, queues, worker_id)
             if token is None or token.id is None:
-                # There is a job that may run, so there ought to have been a token, unless another worker was sooner.
+                # There is a job that may run, so there ought to have been a token.
                 # (One that rests is offered at once: our clock says that its time has come.)
                 late = [] if mended else READY_UNOFFERED.rows(connection, **at)
                 if not self._offer(connection, [{**each, "run_after": None} for each in late]):
@@ -132,7 +132,7 @@ class PostgresJobStore(JobStore):
             elif not READY_ID.rows(connection, **at, job_id=token.queueing_lock):
                 self._tokens.rest(connection, token)
             else:
-                return self._claim(connection, found[0], worker_id, self._now(connection), token.id)
+                return self._claim(connection, found[0], worker_id, at["now"], token.id)
         return None
 
     def sweep(self) -> bool:
@@ -155,3 +155,9 @@ class PostgresJobStore(JobStore):
         for each in found:
             self._tokens.offer(connection, each)
         return bool(found)
+
+
+def _ready_queues(connection: Connection, at: Mapping[str, Any]) -> list[str]:
+    """Give the queues in which a token's job may run now."""
+    query = READY_QUEUES_IN_REACH if "places" in at else READY_QUEUES
+    return sorted({queue_name(*found.values()) for found in query.rows(connection, **at)})

@@ -84,7 +84,10 @@ class Tokens:
 
     def fetch(self, connection: Connection, queues: Sequence[str], worker_id: str) -> Token | None:
         """Take the most urgent token, of these the oldest, for a worker that is known."""
-        return _done(manager(connection).fetch_job(list(queues), self._workers[worker_id]))
+        known = self._workers.get(worker_id)
+        if known is None:  # dismissed a moment ago, by another thread
+            return None
+        return _done(manager(connection).fetch_job(list(queues), known))
 
     def rest(self, connection: Connection, token: Token) -> None:
         """Put a token back for a moment: its job may not run just now."""

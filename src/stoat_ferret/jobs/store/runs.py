@@ -267,12 +267,16 @@ class Runs(Records):
 
     def _at(self, connection: Connection, wanted: Wanted) -> dict[str, Any]:
         """Give the parameters of TAKEABLE, and of IN_REACH where places matter."""
-        now = self._now(connection)
-        without = wanted.without_types | self._full_types(connection)
-        at = {"now": now, "suspected_since": now - SUSPECT_SECONDS * 1_000_000, "without_types": sorted(without)}
+        at = self._now_and_full(connection, wanted)
         if wanted.reaches is not None:
             at["places"] = self._reached([found["place"] for found in PLACES.rows(connection)], wanted)
         return at
+
+    def _now_and_full(self, connection: Connection, wanted: Wanted) -> dict[str, Any]:
+        """Give those of the parameters of TAKEABLE that change from one moment to the next."""
+        now = self._now(connection)
+        without = wanted.without_types | self._full_types(connection)
+        return {"now": now, "suspected_since": now - SUSPECT_SECONDS * 1_000_000, "without_types": sorted(without)}
 
     @staticmethod
     def _reached(places: Collection[str], wanted: Wanted) -> list[str]:
