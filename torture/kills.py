@@ -78,10 +78,12 @@ class Kills:
     def _disturbed_last_scans(self, until: int) -> list[str]:
         """Scan the whole tree, which does not change any more, and go on killing meanwhile; gives the scans.
 
-        Half of the tree is new to the first of them, and no other job comes before it: a kill then meets it with some
-        of that stored and some not.
+        Before that everything is looked for after a scan that opens only what it takes for new. Half of the tree is
+        then new to the first of the last scans, and no other job comes before it: a kill meets it with some of that
+        stored and some not.
         """
         self._stage.await_all_ended()
+        self._stage.look_for_all()
         self._stage.tree.renew(len(self._stage.tree.files()) // 2)
         closing = [self._stage.submit_whole()]
         while self._stage.figures.disturbances.total() < until:

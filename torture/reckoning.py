@@ -52,6 +52,8 @@ class Figures:
     most_attempts: int = 0
     set_aside: int = 0
     tree_changes: int = 0
+    young_met: int = 0
+    """Files that scans met while these counted as being written."""
     catalogues_compared: int = 0
     videos_compared: int = 0
     terminal_seconds: list[float] = field(default_factory=list)
@@ -117,6 +119,7 @@ class Stage:
         self.client = RestlessClient(self.fleet, self.tree, self.promises, random.Random(seed + 2), strict=strict)
         self._rightly_failed = rightly_failed
         self._disturbed_at = time.monotonic()
+        self._looked_into: set[str] = set()
 
     def start(self) -> None:
         """Start what is not running."""
@@ -195,6 +198,27 @@ class Stage:
             f"{len(self.promises.kinds)} jobs acknowledged, "
             f"all ended {waited:.1f} s after the last of it, {len(figures.violations)} violations"
         )
+
+    def look_for_all(self) -> None:
+        """Every video on the disk is in the list: what a scan lost, no forced one may have found again by chance."""
+        job_id = self.submit_whole()
+        with self.fleet.calls(90).client as client:
+            if (record := self._ended(client, job_id)) is not None:
+                self.promises.note(record)
+        with self.fleet.calls().client as client:
+            calls = Calls(client)
+            listed = {video["path"] for video in calls.videos() if video["state"] == "available"}
+            self._count_young(calls)
+        lost = {str(path) for path in self.tree.good_files()} - listed
+        self.figures.violations += shorten([f"lost: {path}" for path in sorted(lost)])
+
+    def _count_young(self, calls: Calls) -> None:
+        """Count the files that the scans since the last time have met while they were being written."""
+        for job_id, record in self.promises.ended.items():
+            if record["status"] == "complete" and job_id not in self._looked_into:
+                self._looked_into.add(job_id)
+                skipped = calls.ledger(job_id, outcome="skipped")
+                self.figures.young_met += sum(row["code"] == "STILL_WRITTEN" for row in skipped)
 
     def conclude(self) -> Figures:
         """End everything, and give the figures."""
