@@ -53,8 +53,8 @@ def test_a_file_that_changes_meanwhile(
     place_clip(path)
     place_clip(tmp_path / "other.mp4", size=(64, 64))
 
-    def probe_and_change(name: bytes) -> Any:
-        info = probe(name)
+    def probe_and_change(name: bytes, descriptor: int) -> Any:
+        info = probe(name, descriptor)
         if how == "written":
             with path.open("ab") as file:
                 file.write(b"more")
@@ -109,7 +109,7 @@ def test_what_nobody_foresaw_is_an_answer_too(
     """The parent is told, and logs the traceback; after running out of memory the process ends."""
     place_clip(tmp_path / "x.mp4")
 
-    def fail(_path: bytes) -> None:
+    def fail(_path: bytes, _descriptor: int) -> None:
         raise error
 
     monkeypatch.setattr("stoat_ferret.media.worker.probe", fail)
@@ -126,7 +126,7 @@ def test_a_process_that_cannot_load_what_it_needs_ends_instead_of_blaming_files(
     """It would fail every file it is given, faster than others examine theirs; so another process gets this one."""
     place_clip(tmp_path / "x.mp4")
 
-    def fail(_path: bytes) -> None:
+    def fail(_path: bytes, _descriptor: int) -> None:
         raise ImportError("failed to map segment from shared object")
 
     monkeypatch.setattr("stoat_ferret.media.worker.probe", fail)

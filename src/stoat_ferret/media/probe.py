@@ -6,8 +6,9 @@ are made by others, and FFmpeg reads them in C.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
 
@@ -22,9 +23,9 @@ from stoat_ferret.errors import (
     UnreadableFileError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import picture, timing
+from stoat_ferret.media import headers, picture, timing
 from stoat_ferret.media.dump import StreamSummary, parse_summary
-from stoat_ferret.media.formats import lacks_index, open_options
+from stoat_ferret.media.formats import HEADER_OPTIONS, lacks_index, open_options, starts_with_box
 from stoat_ferret.media.info import ChapterInfo, Hdr, MediaInfo, StreamInfo, StreamKind
 
 MINIMUM_PYAV = (18, 1)
@@ -59,11 +60,13 @@ def _require(name: str, version: str, minimum: tuple[int, ...]) -> None:
         raise UnsupportedMediaLibraryError(msg)
 
 
-def probe(path: bytes) -> MediaInfo:
+def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
     """Examine a video file.
 
     Args:
         path: absolute; any bytes.
+        descriptor: the same file, open for reading; spares opening it again where its headers say enough. Its position
+            is used.
 
     Raises:
         ValueError: the path is relative, which FFmpeg could take for an address.
@@ -72,7 +75,7 @@ def probe(path: bytes) -> MediaInfo:
         IncompleteFileError: a container whose index is missing, or nothing at all.
         NoVideoStreamError: media, but no moving picture.
     """
-    info = examine(path)
+    info = examine(path, descriptor)
     pictures = [stream for stream in info.streams if stream.kind == "video"]
     if any(not stream.attached_picture for stream in pictures):
         return info
@@ -86,10 +89,29 @@ def probe(path: bytes) -> MediaInfo:
     raise NoVideoStreamError(f"The file holds no picture stream (only {kinds}), so it is not a video.")
 
 
-def examine(path: bytes) -> MediaInfo:
+def examine(path: bytes, descriptor: int | None = None) -> MediaInfo:
     """Examine any media file, with or without pictures; otherwise as `probe`."""
+    _require_absolute(path)
+    if descriptor is not None and (info := _from_headers(descriptor)) is not None:
+        return info
     with open_media(path) as container:
-        return _describe(container)
+        return _describe(container, {})
+
+
+def _from_headers(descriptor: int) -> MediaInfo | None:
+    """Examine a QuickTime or MP4 file by its headers alone; None where they do not say all, or cannot be read."""
+    if not starts_with_box(os.pread(descriptor, 8, 0)):
+        return None
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    options = HEADER_OPTIONS | {"fd": str(descriptor)}
+    try:
+        with av.open("fd:", options=options, metadata_errors="replace") as container:
+            found = headers.complete(container) if container.format.name.startswith("mov") else None
+            return None if found is None else _describe(container, found)
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        return None
 
 
 @contextmanager
@@ -99,15 +121,19 @@ def open_media(path: bytes) -> Iterator[InputContainer]:
     Raises:
         As `probe`, but for NoVideoStreamError.
     """
-    if not path.startswith(b"/"):
-        msg = f"The path is not absolute: {path!r}"
-        raise ValueError(msg)
+    _require_absolute(path)
     try:
         container = av.open(os.fsdecode(path), options=open_options(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise _refusal(path, error) from error
     with container:
         yield container
+
+
+def _require_absolute(path: bytes) -> None:
+    if not path.startswith(b"/"):
+        msg = f"The path is not absolute: {path!r}"
+        raise ValueError(msg)
 
 
 def _refusal(path: bytes, error: av.FFmpegError) -> Exception:
@@ -129,9 +155,13 @@ def _refusal(path: bytes, error: av.FFmpegError) -> Exception:
     return NotMediaError("The file is not a video, or is damaged at its start, or is of a format that is not known.")
 
 
-def _describe(container: InputContainer) -> MediaInfo:
+def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) -> MediaInfo:
+    """Say what is known of an open file; `found` has fields of its streams that were found out otherwise."""
     summary = parse_summary(_summary(container))
-    streams = tuple(_stream(stream, summary.get(stream.index)) for stream in container.streams)
+    streams = tuple(
+        replace(_stream(stream, summary.get(stream.index)), **found.get(stream.index, {}))
+        for stream in container.streams
+    )
     first = next((s for s in streams if s.kind == "video" and not s.attached_picture), None)
     sound = next((s for s in streams if s.kind == "audio"), None)
     tags = _tags(container.metadata)
@@ -285,10 +315,9 @@ def _dynamic_range(
     container: InputContainer, stream: Any, first: StreamInfo, summary: StreamSummary | None
 ) -> Hdr | None:
     dolby_vision = summary is not None and summary.dolby_vision
-    context = stream.codec_context
     bits = None
-    if context is not None and context.format is not None:
-        bits = max((component.bits for component in context.format.components), default=None)
+    if first.pixel_format is not None:
+        bits = max((part.bits for part in av.VideoFormat(first.pixel_format).components), default=None)
     side_data = None
     if first.color_transfer == picture.PQ and not dolby_vision:
         # HDR10+ and Dolby Vision in a bare stream are told apart from HDR10 by what comes with a frame, only.

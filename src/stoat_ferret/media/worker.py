@@ -185,7 +185,7 @@ def _examine(path: bytes, follow_symlink: bool, answer: Json) -> None:
         answer["stat"] = {**before, "birth_ns": birth_ns(descriptor)}
         try:
             answer["fingerprint"] = fingerprint(descriptor, before["size"])
-            answer["info"] = probe(path).to_json()
+            answer["info"] = probe(path, descriptor).to_json()
         finally:
             by_name = os.stat(path, follow_symlinks=follow_symlink)  # noqa: PTH116 - a path of bytes
             if _state(os.fstat(descriptor)) != before or _state(by_name) != before:

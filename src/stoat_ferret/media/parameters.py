@@ -1,0 +1,222 @@
+"""What a codec's own header says, without a decoder: H.264's sequence parameter set, AAC's configuration.
+
+Pure functions over bytes. They answer only where they are sure to understand all; None otherwise.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+_HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
+"""Those whose parameter set says how colour is stored (Rec. ITU-T H.264, 7.3.2.1.1)."""
+_FORMATS = {1: "420", 2: "422", 3: "444"}
+_RATIOS = (
+    (0, 1), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11), (80, 33), (18, 11), (15, 11),
+    (64, 33), (160, 99), (4, 3), (3, 2), (2, 1),
+)  # fmt: skip
+"""Sample aspect ratios by `aspect_ratio_idc` (Rec. ITU-T H.264, table E-1)."""
+_EXTENDED_RATIO = 255
+_RGB = 0
+_SAMPLE_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+"""By `samplingFrequencyIndex` (ISO/IEC 14496-3, table 1.18)."""
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1"}
+"""By `channelConfiguration` (ISO/IEC 14496-3, table 1.19), by FFmpeg's names."""
+_LOW_COMPLEXITY = 2
+_SYNC_EXTENSION = 0x2B7
+_SPECTRAL_BAND_REPLICATION = 5
+
+
+class _TooShortError(Exception):
+    """The header ends before what it is said to hold. Never leaves this module."""
+
+
+class _Bits:
+    """Reads bits, the highest of each byte first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self.left = len(data) * 8
+
+    def take(self, count: int) -> int:
+        if count > self.left:
+            raise _TooShortError
+        self.left -= count
+        return self._value >> self.left & ((1 << count) - 1)
+
+    def golomb(self) -> int:
+        """Read an unsigned Exp-Golomb code (H.264, 9.1): as many zeros as bits follow the first one."""
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+            if zeros > 32:
+                raise _TooShortError
+        return (1 << zeros) - 1 + self.take(zeros)
+
+    def signed_golomb(self) -> int:
+        code = self.golomb()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """How numbers stand for colours, as Rec. ITU-T H.273 counts the ways."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+
+
+@dataclass(frozen=True, slots=True)
+class H264:
+    """What an H.264 stream says of its pictures; None where it says nothing."""
+
+    pixel_format: str
+    full_range: bool | None
+    colours: Colours | None
+    sample_aspect_ratio: Fraction | None
+
+
+def h264(configuration: bytes, *, full_range: bool | None) -> H264 | None:
+    """Read an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1) with a single sequence parameter set.
+
+    Args:
+        configuration: the record, as containers hold it.
+        full_range: what the container says of it; the stream itself goes before.
+    """
+    if len(configuration) < 8 or configuration[0] != 1 or configuration[5] & 31 != 1:
+        return None
+    length = int.from_bytes(configuration[6:8], "big")
+    unit = configuration[8 : 8 + length]
+    if len(unit) != length or length < 4 or unit[0] & 31 != 7:
+        return None
+    try:
+        return _sequence(_Bits(unit[1:].replace(b"\0\0\3", b"\0\0")), full_range)
+    except (_TooShortError, IndexError):
+        return None
+
+
+def _sequence(bits: _Bits, full_range: bool | None) -> H264 | None:
+    profile = bits.take(8)
+    bits.take(16)  # constraints and level
+    bits.golomb()  # its number
+    chroma, depth = 1, 8
+    if profile in _HIGH_PROFILES:
+        chroma = bits.golomb()
+        if chroma == 3 and bits.take(1):
+            return None  # each colour coded as a picture of its own
+        depth = 8 + bits.golomb()
+        if 8 + bits.golomb() != depth:
+            return None
+        bits.take(1)
+        if bits.take(1):
+            _pass_scaling(bits, 8 if chroma != 3 else 12)
+    _pass_order(bits)
+    bits.golomb()  # reference frames
+    bits.take(1)
+    bits.golomb()
+    bits.golomb()  # width and height, which the container's reader has read
+    if not bits.take(1):
+        bits.take(1)
+    bits.take(1)
+    if bits.take(1):
+        for _ in range(4):
+            bits.golomb()  # cropping
+    shown = _usability(bits) if bits.take(1) else _Usability()
+    if shown.full_range is not None:
+        full_range = shown.full_range
+    matrix = None if shown.colours is None else shown.colours.matrix
+    name = _pixel_format(chroma, depth, full_range=bool(full_range), matrix=matrix)
+    return None if name is None else H264(name, full_range, shown.colours, shown.ratio)
+
+
+def _pass_scaling(bits: _Bits, lists: int) -> None:
+    for number in range(lists):
+        if bits.take(1):
+            last = following = 8
+            for _ in range(16 if number < 6 else 64):
+                if following:
+                    following = (last + bits.signed_golomb()) % 256
+                last = following or last
+
+
+def _pass_order(bits: _Bits) -> None:
+    bits.golomb()  # the length of a frame's number
+    kind = bits.golomb()
+    if kind == 0:
+        bits.golomb()
+    elif kind == 1:
+        bits.take(1)
+        bits.golomb()
+        bits.golomb()
+        count = bits.golomb()
+        if count > 255:
+            raise _TooShortError
+        for _ in range(count):
+            bits.golomb()
+
+
+@dataclass(slots=True)
+class _Usability:
+    """The first part of the video usability information (Rec. ITU-T H.264, annex E)."""
+
+    ratio: Fraction | None = None
+    full_range: bool | None = None
+    colours: Colours | None = None
+
+
+def _usability(bits: _Bits) -> _Usability:
+    found = _Usability()
+    if bits.take(1):
+        index = bits.take(8)
+        width, height = (bits.take(16), bits.take(16)) if index == _EXTENDED_RATIO else _RATIOS[index]
+        found.ratio = Fraction(width, height) if width and height else None
+    if bits.take(1):
+        bits.take(1)  # overscan
+    if bits.take(1):
+        bits.take(3)
+        found.full_range = bool(bits.take(1))
+        if bits.take(1):
+            found.colours = Colours(bits.take(8), bits.take(8), bits.take(8))
+    return found
+
+
+def _pixel_format(chroma: int, depth: int, *, full_range: bool, matrix: int | None) -> str | None:
+    layout = _FORMATS.get(chroma)
+    if layout is None or depth not in (8, 9, 10, 12, 14):
+        return None
+    if layout == "444" and matrix == _RGB:
+        return None
+    if depth == 8:
+        return f"yuvj{layout}p" if full_range else f"yuv{layout}p"
+    return f"yuv{layout}p{depth}le"
+
+
+@dataclass(frozen=True, slots=True)
+class Aac:
+    """What an AAC stream says of itself."""
+
+    profile: str
+    channel_layout: str
+
+
+def aac(configuration: bytes) -> Aac | None:
+    """Read an `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1) of the commonest kind: low complexity, 1 to 6 channels.
+
+    Of a sampling rate up to 24 kHz one cannot be sure: twice that may be hidden in the stream (HE-AAC).
+    """
+    bits = _Bits(configuration)
+    try:
+        kind, index, channels = bits.take(5), bits.take(4), bits.take(4)
+        if kind != _LOW_COMPLEXITY or index >= len(_SAMPLE_RATES) or _SAMPLE_RATES[index] <= 24_000:
+            return None
+        if bits.take(3):
+            return None  # a frame of another length, a core coder, an extension
+        if (
+            bits.left >= 16
+            and bits.take(11) == _SYNC_EXTENSION
+            and (bits.take(5) != _SPECTRAL_BAND_REPLICATION or bits.take(1))
+        ):
+            return None
+    except _TooShortError:
+        return None
+    layout = _LAYOUTS.get(channels)
+    return None if layout is None else Aac("LC", layout)

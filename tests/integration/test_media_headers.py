@@ -1,0 +1,111 @@
+"""Files that are examined by their headers alone: the same must come of it as with decoders."""
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stoat_ferret.errors import StoatError
+from stoat_ferret.media import headers, probe
+from stoat_ferret.media.info import MediaInfo
+from tests.media_files import AudioTrack, clip_file, samples_folder, truncate
+
+PLAIN: tuple[dict[str, Any], ...] = (
+    {},
+    {"container": "mov"},
+    {"fast_start": False},
+    {"vfr": True, "rate": Fraction(30000, 1001)},
+    {"rotation": 90, "audio": (AudioTrack(channels=2),)},
+    {"pixel_format": "yuvj420p", "full_range": True},
+    {"full_range": True},
+    *({"pixel_format": name} for name in ("yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le")),
+    {"sample_aspect_ratio": Fraction(4, 3)},
+    {"quality": {"x264-params": "sar=12/11"}},
+    {"quality": {"x264-params": "colorprim=bt709:transfer=bt709:colormatrix=bt709:range=pc"}},
+    {"quality": {"x264-params": "cqm=jvt"}},
+    {"quality": {"x264-params": "interlaced=1"}},
+    {"hdr": "hlg"},
+    {"codec": "libx265"},
+    {"codec": "libx265", "pixel_format": "yuv420p10le", "sample_aspect_ratio": Fraction(4, 3)},
+    {"codec": "libx265", "hdr": "hlg"},
+    {"codec": "libsvtav1"},
+    {"audio": (AudioTrack(sample_rate=44100), AudioTrack(channels=6))},
+    {"audio": (AudioTrack(codec="alac"),), "container": "mov"},
+    {"chapters": ("one", "two"), "title": "A title", "tags": {"comment": "été"}},
+)
+"""Clips of which the headers say enough."""
+DOUBTFUL: tuple[dict[str, Any], ...] = (
+    {"hdr": "hdr10", "codec": "libx265"},
+    {"pixel_format": "gray"},
+    {"cover": True},
+    {"audio": (AudioTrack(sample_rate=24000),)},
+    {"audio": (AudioTrack(codec="mp3"),)},
+    {"codec": "mpeg4"},
+    {"container": "mkv"},
+)
+"""Clips of which they do not."""
+
+
+def by_headers(path: Path) -> MediaInfo | None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return probe._from_headers(descriptor)  # whether it is used is what is asked
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("fields", PLAIN, ids=repr)
+def test_the_headers_say_what_the_decoders_say(fields: dict[str, Any]) -> None:
+    """Of nearly all that people have."""
+    path = clip_file(**fields)
+    assert by_headers(path) == probe.examine(bytes(path))
+
+
+@pytest.mark.parametrize("fields", DOUBTFUL, ids=repr)
+def test_where_they_do_not_the_decoders_are_asked(fields: dict[str, Any]) -> None:
+    """And whoever asks does not notice."""
+    path = clip_file(**fields)
+    assert by_headers(path) is None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        assert probe.probe(bytes(path), descriptor) == probe.probe(bytes(path))
+    finally:
+        os.close(descriptor)
+
+
+def test_no_decoder_is_opened_for_what_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H.264 with AAC above all."""
+    monkeypatch.setattr(headers, "_decoder", None)
+    assert by_headers(clip_file(audio=(AudioTrack(channels=2),))) is not None
+
+
+def test_a_file_of_which_the_end_is_lacking_is_the_same_both_ways(tmp_path: Path) -> None:
+    """As far as it goes; without its index it is refused with the same words."""
+    for number, fast_start in enumerate((True, False)):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(clip_file(fast_start=fast_start).read_bytes())
+        truncate(path, 0.6)
+        descriptor = os.open(path, os.O_RDONLY)
+        both = []
+        for given in (descriptor, None):
+            try:
+                both.append(probe.probe(bytes(path), given))
+            except StoatError as error:
+                both.append(error.message)  # type: ignore[arg-type]
+        os.close(descriptor)
+        assert both[0] == both[1]
+
+
+def test_real_files_are_the_same_both_ways() -> None:
+    """Of other projects; a good part of them by their headers."""
+    folder = samples_folder()
+    quick = 0
+    for line in (folder / "EXPECTED.jsonl").read_text().splitlines():
+        path = folder / json.loads(line)["path"]
+        if (found := by_headers(path)) is not None:
+            quick += 1
+            assert found == probe.examine(bytes(path)), path
+    assert quick >= 12
