@@ -3,6 +3,7 @@
 Both ends are this program, of one version, as the same user: so they speak in pickles.
 """
 
+import inspect
 import io
 import os
 import pickle
@@ -15,11 +16,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection
+from types import FunctionType
 from typing import Any
 
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.walk import list_folder
 
 MODULE = "stoat_ferret.scan.disk_process"
 TELL_SECONDS = 1.0
@@ -221,12 +223,18 @@ def serve(connection: Connection) -> None:
                 pipe.forget()
             case (number, function, arguments):
                 told = time.monotonic()
-                more = (goes_on,) if function is list_folder else ()
+                more = {"goes_on": goes_on} if _tells(function) else {}
                 try:
-                    value = function(*arguments, *more)
+                    value = function(*arguments, **more)
                 except OSError as error:
                     value = error
                 pipe.send(number, value)
+
+
+@cache
+def _tells(function: Callable[..., Any]) -> bool:
+    """Tell whether a function wants to say that it goes on: what takes long does, so that it is not taken for stuck."""
+    return isinstance(function, FunctionType) and "goes_on" in inspect.signature(function).parameters
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ That process has one file open at a time. Where a file cannot be read it answers
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
+from uuid import uuid4
 
 from stoat_ferret.errors import MediaError, PathTimeoutError, UnreadableFileError
 from stoat_ferret.media.hashing import CHUNK, Hashed, Reading
@@ -38,16 +39,23 @@ class Reader:
             MediaError: as `Reading` says, or because the process that read it ended.
             PathTimeoutError: the disk did not answer in time.
         """
+        reading = uuid4().hex
         try:
-            self._ask(_begin, path, follow_symlink)
-            while count := self._ask(_go_on, self._piece):
+            self._ask(_begin, reading, path, follow_symlink)
+            while count := self._ask(_go_on, reading, self._piece):
                 self._between(count)
-            return self._ask(_finish)
+            return self._ask(_finish, reading)
         except TimeoutError as error:
             raise PathTimeoutError("The disk did not answer while this file was being read.") from error
         except OSError as error:
             msg = f"The file could not be read: {error.strerror or error}."
             raise UnreadableFileError(msg) from error
+        except MediaError:
+            raise
+        except BaseException:
+            # What ends the job leaves the process with the file open, which kept a disk from being unmounted.
+            self._disk.ask(_let_go)
+            raise
 
     def _ask(self, function: Callable[..., T | MediaError], *arguments: object) -> T:
         answer = self._disk.call(function, *arguments)
@@ -58,33 +66,41 @@ class Reader:
 
 # What follows is done in the other process.
 
-_open: list[Reading] = []
+_open: dict[str, Reading] = {}
+"""The reading that goes on, by the name that whoever asks has given it."""
 
 
-def _begin(path: bytes, follow_symlink: bool) -> MediaError | None:
-    _let_go()  # of what a caller left that was ended
+def _begin(name: str, path: bytes, follow_symlink: bool) -> MediaError | None:
+    _let_go()
     try:
-        _open.append(Reading(path, follow_symlink=follow_symlink))
+        _open[name] = Reading(path, follow_symlink=follow_symlink)
     except MediaError as error:
         return error
     return None
 
 
-def _go_on(count: int) -> int | MediaError:
-    return _with_reading(lambda reading: reading.go_on(count))
+def _go_on(name: str, count: int, goes_on: Callable[[], None] = lambda: None) -> int | MediaError:
+    def read(reading: Reading) -> int:
+        done = 0
+        while done < count and (part := reading.go_on(min(CHUNK, count - done))):
+            done += part
+            goes_on()
+        return done
+
+    return _with_reading(name, read)
 
 
-def _finish() -> Hashed | MediaError:
-    found = _with_reading(Reading.finish)
+def _finish(name: str) -> Hashed | MediaError:
+    found = _with_reading(name, Reading.finish)
     _let_go()
     return found
 
 
-def _with_reading(work: Callable[[Reading], T]) -> T | MediaError:
-    if not _open:
+def _with_reading(name: str, work: Callable[[Reading], T]) -> T | MediaError:
+    if name not in _open:
         return UnreadableFileError("The file could not be read: the process that read it ended.")
     try:
-        return work(_open[0])
+        return work(_open[name])
     except MediaError as error:
         _let_go()
         return error
@@ -93,4 +109,4 @@ def _with_reading(work: Callable[[Reading], T]) -> T | MediaError:
 def _let_go() -> None:
     while _open:
         with suppress(OSError):  # of a disk that is gone
-            _open.pop().close()
+            _open.popitem()[1].close()
