@@ -135,7 +135,7 @@ def test_the_ledger_is_paged_by_path(stage: Stage, tmp_path: Path) -> None:
     assert found == sorted(stage.ledger(job).values(), key=lambda row: row.path_bytes)
     failed, _ = ledger.page(stage.catalogue, job.id, outcome=Outcome.FAILED, cursor=None, limit=50)
     assert failed == [row for row in found if row.outcome is Outcome.FAILED]
-    assert ledger.failures(stage.catalogue, job.id, 1) == failed[:1]
+    assert ledger.first_with(stage.catalogue, job.id, Outcome.FAILED, 1) == failed[:1]
     assert ledger.costs(stage.catalogue, "nothing") == (0, 0.0)
     assert set(ledger.totals(stage.catalogue, "nothing").values()) == {0}
 

@@ -8,7 +8,7 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text, path_argument
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, clean, clean_path, count, moment
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Any path.", show_default=False)],
+    path: Annotated[Path, path_argument("PATH", "Any path.")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -110,7 +110,7 @@ def list_aside(as_json: AsJson = False, data_dir: DataDir = None, database_url: 
 
 
 def retry_aside(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="Which.", show_default=False)] = None,
+    files: Annotated[list[Path] | None, path_argument("PATH...", "Which.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are set aside.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,

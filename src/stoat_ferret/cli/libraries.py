@@ -10,7 +10,7 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text, path_argument
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, clean, clean_path, moment
@@ -156,7 +156,7 @@ LinksOption = Annotated[
 
 
 def add_library(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder.", show_default=False)],
+    folder: Annotated[Path, path_argument("FOLDER", "The folder.")],
     schedule: ScheduleOption = None,
     name: NameOption = None,
     max_loss_fraction: LossOption = None,

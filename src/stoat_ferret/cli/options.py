@@ -1,7 +1,7 @@
 """Options that several commands share, and how a help text is built."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -43,3 +43,8 @@ def help_text(purpose: str, prints: str, *, examples: str, related: str) -> str:
     lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
     # \b tells the formatter to leave the lines of a paragraph as they are.
     return f"{purpose}\n\n{prints}\n\n\b\nExamples:\n{lines}\n\n\b\nSee also: {related}"
+
+
+def path_argument(metavar: str, help: str) -> Any:  # noqa: A002  # as typer calls it
+    """Describe a path that is given as an argument. Whether it can be read is not asked: a command says more of it."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False, readable=False)

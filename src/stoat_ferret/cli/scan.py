@@ -4,14 +4,14 @@ import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.ledger import ledger_rows
-from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text, path_argument
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, clean, clean_path, count
@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
 
 def scan(
     folder: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The folder to scan, or a single file.", show_default=False)
+        Path,
+        path_argument("PATH", "The folder to scan, or a single file."),
     ],
     recursive: Annotated[
         bool,
@@ -154,10 +155,19 @@ def print_ending(job: Job, *, dry_run: bool) -> None:
             output.write_table([Column("Failed", fold=True), Column("Why", fold=True)], rows)
         if (more := result.get("failed", 0) - len(rows)) > 0:
             output.say(f"… and {count(more, 'more failure')}: stoat jobs show {job.id} --failed")
+        _print_left_out(job.id, result)
         output.write(("Would be done: " if dry_run else "") + wording.scan_counts(result))
         output.write(wording.scan_cost(result))
     if job.status is not JobStatus.COMPLETE:
         output.say(ending_sentence(job))
+
+
+def _print_left_out(job_id: str, result: dict[str, Any]) -> None:
+    rows = [(each["path"], each["reason"]) for each in result.get("left_out", [])[:FAILURES_SHOWN]]
+    if rows:
+        output.write_table([Column("Left out", fold=True), Column("Why", fold=True)], rows)
+    if (more := result.get("skipped", 0) - len(rows)) > 0:
+        output.say(f"… and {count(more, 'more')} left out: stoat jobs files {job_id} --outcome skipped")
 
 
 def ending_sentence(job: Job) -> str:

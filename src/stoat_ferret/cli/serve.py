@@ -13,7 +13,7 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, LogLevelOption, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, LogLevelOption, help_text, path_argument
 from stoat_ferret.cli.session import data_place, opened
 from stoat_ferret.cli.text import absolute_path, clean, clean_path
 from stoat_ferret.errors import ConfigurationError
@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Folders to scan first.", show_default=False)
+        list[Path] | None,
+        path_argument("[FOLDER]...", "Folders to scan first."),
     ] = None,
     host: Annotated[
         str | None,

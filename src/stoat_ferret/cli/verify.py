@@ -10,7 +10,7 @@ import typer
 
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
-from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text
+from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text, path_argument
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, clean_path, count, moment, size
@@ -56,7 +56,7 @@ def _bytes(text: str) -> int:
 
 
 def verify(
-    path: Annotated[Path | None, typer.Argument(metavar="PATH", help="A folder or file.", show_default=False)] = None,
+    path: Annotated[Path | None, path_argument("PATH", "A folder or file.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Also read again what was hashed before.")] = False,
     older_than: Annotated[
         float, typer.Option("--older-than", min=0, metavar="DAYS", help="Of that, only what was checked longer ago.")
@@ -162,7 +162,7 @@ def _list_damaged(runtime: "Runtime", *, as_json: bool) -> ExitStatus:
 
 
 def manifest(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of a library.", show_default=False)],
+    folder: Annotated[Path, path_argument("FOLDER", "A folder of a library.")],
     to: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.", show_default=False)
     ] = None,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
+from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import changes, former_places, ledger, rejects, videos
 from stoat_ferret.library.models import KnownFile, Outcome, Video
@@ -92,14 +93,21 @@ def reject_at(database: Database, path: bytes) -> Reject | None:
 
 
 def events_of(database: Database, path: bytes, video_id: str | None) -> list[Event]:
-    """Give what happened to a path in the newest scans, and to a video, the latest first."""
+    """Give what happened to a path in the newest scans, and to a video, the latest first.
+
+    That a folder above it was left out happened to it too: the scan could not see it.
+    """
+    above = paths.with_ancestors(path)[:-1]
+    here = or_(
+        and_(ledger.c.path_bytes == path, ledger.c.outcome != Outcome.UNCHANGED),
+        and_(ledger.c.path_bytes.in_(above), ledger.c.outcome == Outcome.SKIPPED),
+    )
     found: list[Event] = []
     with database.read() as connection:
         for job_id in _newest_jobs(database):
-            where = (ledger.c.job_id == job_id, ledger.c.path_bytes == path, ledger.c.outcome != Outcome.UNCHANGED)
             found += [
-                Event(row.at, row.outcome, path, job_id, row.video_id, row.code, row.reason)
-                for row in connection.execute(select(ledger).where(*where))
+                Event(row.at, row.outcome, row.path_bytes, job_id, row.video_id, row.code, row.reason)
+                for row in connection.execute(select(ledger).where(ledger.c.job_id == job_id, here))
             ]
         if video_id is not None:
             query = select(changes).where(changes.c.video_id == video_id).order_by(changes.c.seq.desc()).limit(EVENTS)

@@ -1,14 +1,14 @@
 """The ledger: what each job did to each path. Unchanged files are counted, one row a folder."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, union_all
 
 from stoat_ferret import cursors
 from stoat_ferret.db.engine import Database
-from stoat_ferret.db.tables import ledger, scan_costs
+from stoat_ferret.db.tables import ledger, rejects, scan_costs, videos
 from stoat_ferret.db.upsert import insert
 from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.library.models import LedgerRow, Outcome
@@ -85,6 +85,24 @@ def folders_with(database: Database, job_id: str, code: str, limit: int) -> list
     return sorted({path.rpartition(b"/")[0] or b"/" for path in found})
 
 
+def folders_with_young(
+    database: Database, job_id: str, codes: Collection[str], since_ns: int, limit: int
+) -> list[bytes]:
+    """Give the folders of up to `limit` of the job's files to which one of these happened and which are that young."""
+    happened = (ledger.c.job_id == job_id, ledger.c.code.in_(codes))
+    known = union_all(
+        *(
+            select(ledger.c.path_bytes)
+            .join(files, files.c.path_bytes == ledger.c.path_bytes)
+            .where(*happened, files.c.mtime_ns > since_ns)
+            for files in (rejects, videos)
+        )
+    ).subquery()
+    with database.read() as connection:
+        found = connection.execute(select(known).order_by(known.c.path_bytes).limit(limit)).scalars().all()
+    return sorted({path.rpartition(b"/")[0] or b"/" for path in found})
+
+
 def count_with(database: Database, job_id: str, code: str) -> int:
     """Count the job's files to which this happened."""
     query = select(func.count()).where(ledger.c.job_id == job_id, ledger.c.code == code)
@@ -108,9 +126,9 @@ def totals(database: Database, job_id: str) -> dict[Outcome, int]:
     return {outcome: int(count or 0) for outcome, count in zip(Outcome, row, strict=True)}
 
 
-def failures(database: Database, job_id: str, limit: int) -> list[LedgerRow]:
-    """Give the first failed paths, by path."""
-    return page(database, job_id, outcome=Outcome.FAILED, cursor=None, limit=limit)[0]
+def first_with(database: Database, job_id: str, outcome: Outcome, limit: int) -> list[LedgerRow]:
+    """Give the first paths with an outcome, by path."""
+    return page(database, job_id, outcome=outcome, cursor=None, limit=limit)[0]
 
 
 def page(

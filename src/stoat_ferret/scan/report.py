@@ -14,10 +14,11 @@ SCANNED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED, Outcom
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanReport:
-    """Counts by outcome, the first failures, and the cost."""
+    """Counts by outcome, the first failures, the first that was left out with the reasons, and the cost."""
 
     counts: dict[Outcome, int]
     errors: list[dict[str, str]]
+    left_out: list[dict[str, str]]
     bytes_read: int
     duration_seconds: float
 
@@ -28,6 +29,7 @@ class ScanReport:
             "scanned": scanned,
             **{outcome.value: self.counts[outcome] for outcome in Outcome},
             "errors": self.errors,
+            "left_out": self.left_out,
             "bytes_read": self.bytes_read,
             "duration_seconds": round(self.duration_seconds, 3),
         }
@@ -40,7 +42,11 @@ def read_report(database: Database, job_id: str) -> ScanReport:
         counts=ledger.totals(database, job_id),
         errors=[
             {"path": paths.display(row.path_bytes), "error": row.reason or row.code or "unknown"}
-            for row in ledger.failures(database, job_id, ERRORS_SHOWN)
+            for row in ledger.first_with(database, job_id, Outcome.FAILED, ERRORS_SHOWN)
+        ],
+        left_out=[
+            {"path": paths.display(row.path_bytes), "reason": row.reason or row.code or "unknown"}
+            for row in ledger.first_with(database, job_id, Outcome.SKIPPED, ERRORS_SHOWN)
         ],
         bytes_read=bytes_read,
         duration_seconds=seconds,

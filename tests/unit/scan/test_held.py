@@ -148,3 +148,26 @@ def test_a_dry_run_has_nothing_looked_at_again(stage: Stage, root: Path) -> None
     put(root / "busy.mp4", "changing")
     stage.scan(root, dry_run=True)
     assert stage.waiting() == []
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "over a video"])
+def test_half_a_copy_that_was_written_a_short_while_ago_is_looked_at_again(
+    stage: Stage, root: Path, known: bool
+) -> None:
+    """It may go on after a pause longer than a scan waits; what is old and broken stays so."""
+    path = root / "copy.mp4"
+    if known:
+        put(path)
+        stage.scan(root)
+    put(root / "old.mp4", "broken")
+    put(path, "broken, since it is half of it", age_seconds=0)
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    stage.scan(root)
+    [job] = stage.waiting()
+    assert (job.payload["path"], job.payload["recursive"]) == (str(root), False)
+    put(path)
+    assert job.run_after is not None
+    stage.now = job.run_after
+    asyncio.run(stage.queue.run_pending())
+    assert stage.states()[bytes(path)] == "available"
+    assert stage.waiting() == []

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -59,7 +60,19 @@ def explain(path: bytes, settings: Settings, repository: LibraryRepository, rule
     [video, *_] = [*history.videos_at(repository.database, path), None]
     found = _known(path, repository, video) or _on_disk(path, settings, library, rules)
     events = history.events_of(repository.database, path, found.video.id if found.video else None)
-    return replace(found, library=library, events=events)
+    return replace(found, library=library, events=events, reason=found.reason + _unseen(path, found, events))
+
+
+def _unseen(path: bytes, found: Explanation, events: Sequence[Event]) -> str:
+    """Say that the last scan could not see what the catalogue has, or has seen it being written."""
+    latest = events[0] if events else None
+    if latest is None or latest.what != Outcome.SKIPPED or not latest.reason:
+        return ""
+    if found.decision == "available":
+        return f" The last scan that should have seen it could not: {latest.reason}"
+    if found.decision == "not_scanned" and latest.path_bytes == path:
+        return f" The last one left it out: {latest.reason}"
+    return ""
 
 
 def _known(path: bytes, repository: LibraryRepository, video: Video | None) -> Explanation | None:
@@ -171,4 +184,4 @@ def _unscanned(
         return "unreadable", "may not be read by the user that runs stoat."
     if time.time_ns() - status.st_mtime_ns < library.settle_seconds * 1e9:
         return "still_written", "was written to a moment ago; scans wait until it is whole."
-    return "not_scanned", "has not been met by a scan yet. The next one finds it."
+    return "not_scanned", "is not in the catalogue yet. The next scan finds it."

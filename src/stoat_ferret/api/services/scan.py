@@ -16,7 +16,9 @@ from stoat_ferret import paths
 from stoat_ferret.api.services.parts import QueueDistributor
 from stoat_ferret.api.services.requests import ASKED_FOR, ASKED_FOR_PART, BY_ITSELF, with_settings
 from stoat_ferret.errors import (
+    IncompleteFileError,
     InvalidPathError,
+    NotMediaError,
     PathNotAllowedError,
     PathNotReadableError,
     PathTimeoutError,
@@ -55,6 +57,9 @@ MOST_LOOKED_AGAIN = 200
 """Files whose folders are scanned again by themselves."""
 FIRST_LOOK_SECONDS = 2.0
 LAST_LOOK_SECONDS = 300.0
+CUT_OFF = (IncompleteFileError.code, NotMediaError.code)
+PAUSE_SECONDS = 900
+"""For so long after it was written to last, a file of which only a part is there may be one that is still copied."""
 
 MUCH = 10_000
 """After so many changes the database looks at its tables anew."""
@@ -248,11 +253,17 @@ def _look_anew(repository: LibraryRepository) -> None:
 async def look_again(job: Job, queue: AsyncJobQueue, repository: LibraryRepository, settings: Settings) -> None:
     """Submit scans, for a little later, of the folders in which a scan has met files that were being written.
 
-    The wait doubles each time, so that a download of hours does not fill the list of jobs.
+    So may be what is cut off or no video and was written to a short while ago: a copy that pauses. The wait doubles
+    each time, so that a download of hours does not fill the list of jobs.
     """
-    folders = await asyncio.to_thread(
-        ledger.folders_with, repository.database, job.id, STILL_WRITTEN, MOST_LOOKED_AGAIN
-    )
+
+    def find() -> list[bytes]:
+        since_ns = time.time_ns() - PAUSE_SECONDS * 1_000_000_000
+        written = ledger.folders_with(repository.database, job.id, STILL_WRITTEN, MOST_LOOKED_AGAIN)
+        paused = ledger.folders_with_young(repository.database, job.id, CUT_OFF, since_ns, MOST_LOOKED_AGAIN)
+        return sorted({*written, *paused})
+
+    folders = await asyncio.to_thread(find)
     looks = int(job.payload.get(LOOKS, 0))
     seconds = min(max(settings.settle_seconds, FIRST_LOOK_SECONDS) * 2**looks, LAST_LOOK_SECONDS)
     for folder in folders:

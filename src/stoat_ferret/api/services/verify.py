@@ -129,7 +129,7 @@ def report(repository: LibraryRepository, job_id: str) -> dict[str, Any]:
         "skipped": totals[Outcome.SKIPPED],
         "errors": [
             {"path": paths.display(row.path_bytes), "error": row.reason or row.code or "unknown"}
-            for row in ledger.failures(database, job_id, ERRORS_SHOWN)
+            for row in ledger.first_with(database, job_id, Outcome.FAILED, ERRORS_SHOWN)
         ],
         "bytes_read": bytes_read,
         "duration_seconds": round(seconds, 3),
