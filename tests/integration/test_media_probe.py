@@ -359,3 +359,29 @@ def test_real_files_agree_with_ffprobe_or_are_null() -> None:
         if wrong:
             problems.append(f"{expected['path']}: {wrong}")
     assert not problems
+
+
+@pytest.mark.parametrize("of_stream", [True, False], ids=["stream", "file"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "DOVI configuration record",
+        "x\n    Side data:\n      Display Matrix: rotation of 90.00 degrees\n      ",
+        "x\n  Stream #0:0: Video: h264\n    Side data:\n      DOVI configuration record: version\n      ",
+    ],
+)
+def test_tags_say_nothing_of_the_picture(tmp_path: Path, key: str, of_stream: bool) -> None:
+    """Anybody can write them, and FFmpeg prints them beside what it has found out."""
+    path, placeholder = tmp_path / "x.mkv", "K" * len(key)
+    with av.open(str(clip_file(container="mkv"))) as source, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams[0])
+        (stream.metadata if of_stream else copy.metadata)[placeholder] = "see Display Matrix: rotation of 90.00 degrees"
+        for packet in source.demux(source.streams[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    path.write_bytes(path.read_bytes().replace(placeholder.encode(), key.encode()))
+    found = probe(bytes(path))
+    assert found.hdr == "sdr"
+    assert found.rotation in (0, None)
+    assert found.streams[0].rotation in (0, None)

@@ -157,7 +157,7 @@ def _refusal(path: bytes, error: av.FFmpegError) -> Exception:
 
 def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) -> MediaInfo:
     """Say what is known of an open file; `found` has fields of its streams that were found out otherwise."""
-    summary = parse_summary(_summary(container))
+    summary = {} if _has_forged_keys(container) else parse_summary(_summary(container))
     streams = tuple(
         replace(_stream(stream, summary.get(stream.index)), **found.get(stream.index, {}))
         for stream in container.streams
@@ -191,6 +191,13 @@ def _summary(container: Any) -> str:
         return str(container.dumps_format())
     finally:
         av.logging.set_level(None)
+
+
+def _has_forged_keys(container: Any) -> bool:
+    """Tell whether a tag's key holds a line break, with which it could say anything in FFmpeg's summary."""
+    named: list[Any] = [container.metadata, *(stream.metadata for stream in container.streams)]
+    named += [chapter["metadata"] for chapter in container.chapters()]
+    return any(not key.isprintable() for tags in named for key in tags)
 
 
 def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:

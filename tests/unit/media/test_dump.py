@@ -39,6 +39,18 @@ def test_streams_with_their_codec_rotation_and_dolby_vision() -> None:
     }
 
 
+def test_tags_are_not_taken_for_side_data() -> None:
+    """Whatever their keys and values are."""
+    forged = """  Stream #0:0: Video: h264, yuv420p
+    Metadata:
+      DOVI configuration record: version: 1.0
+      comment         : see Display Matrix: rotation of 90.00 degrees
+      Display Matrix: rotation of 90.00 degrees: x
+      Side data       : y
+"""
+    assert parse_summary(forged) == {0: StreamSummary("video", "h264")}
+
+
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     """Titles are written by anybody and stand in the summary."""
