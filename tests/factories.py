@@ -234,7 +234,8 @@ class Stage:
         queue.register_handler("scan", self.handler)
         shelf = PoolShelf(open_pool, keep_seconds=0.0)
         queue.register_handler(
-            PART_JOB_TYPE, make_part_handler(queue, self.repository, self.settings, shelf, Shunned())
+            PART_JOB_TYPE,
+            make_part_handler(queue, self.repository, self.settings, shelf, Shunned(), open_disk=self.open_disk),
         )
         return queue
 

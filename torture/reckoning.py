@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Figures:
     set_aside: int = 0
     tree_changes: int = 0
     young_met: int = 0
-    """Files that scans met while these counted as being written."""
+    """Files that scans met while these counted as being written, or within two seconds after."""
     catalogues_compared: int = 0
     videos_compared: int = 0
     terminal_seconds: list[float] = field(default_factory=list)
@@ -82,6 +83,15 @@ class Figures:
 def _half_and_all(seconds: Sequence[float]) -> dict[str, float]:
     values = seconds or [0.0]
     return {"p50": round(percentile(values, 0.5), 2), "max": round(max(values), 2)}
+
+
+def _was_young(row: dict[str, Any]) -> bool:
+    """Tell whether a file of a ledger was as young as can be when its outcome was noted."""
+    try:
+        written = Path(row["path"]).stat().st_mtime
+    except OSError:
+        return False
+    return 0 <= datetime.fromisoformat(row["at"]).timestamp() - written <= SETTLE_SECONDS + 2
 
 
 class Stage:
@@ -213,12 +223,12 @@ class Stage:
         self.figures.violations += shorten([f"lost: {path}" for path in sorted(lost)])
 
     def _count_young(self, calls: Calls) -> None:
-        """Count the files that the scans since the last time have met while they were being written."""
+        """Count the files that the scans since the last time took in as soon as they were old enough."""
         for job_id, record in self.promises.ended.items():
             if record["status"] == "complete" and job_id not in self._looked_into:
                 self._looked_into.add(job_id)
-                skipped = calls.ledger(job_id, outcome="skipped")
-                self.figures.young_met += sum(row["code"] == "STILL_WRITTEN" for row in skipped)
+                rows = [row for outcome in ("new", "updated") for row in calls.ledger(job_id, outcome=outcome)]
+                self.figures.young_met += sum(_was_young(row) for row in rows)
 
     def conclude(self) -> Figures:
         """End everything, and give the figures."""

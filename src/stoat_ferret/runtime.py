@@ -201,7 +201,9 @@ def _scan_handlers(
             share_out=share_out,
             here=roots.here_or_same,
         ),
-        PART_JOB_TYPE: make_part_handler(queue, repository, settings, pools, shunned, here=roots.here_or_same),
+        PART_JOB_TYPE: make_part_handler(
+            queue, repository, settings, pools, shunned, open_disk=disks.open, here=roots.here_or_same
+        ),
     }
 
 

@@ -17,6 +17,7 @@ from stoat_ferret.library.models import FileKey, KnownFile, KnownFolder, Outcome
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import FolderChanges, Seen
+from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.examine import Examiner, OpenFolder
 from stoat_ferret.scan.job import Distributor, ScanJob
 from stoat_ferret.scan.listing import FileEntry, join
@@ -215,6 +216,7 @@ def run_part(
     repository: LibraryRepository,
     rules: Rules,
     pool: Callable[[], ProbePool],
+    disk: Disk,
 ) -> dict[str, int]:
     """Examine the files of a part and store what comes of them; blocks until it is done.
 
@@ -225,11 +227,12 @@ def run_part(
         repository: the catalogue.
         rules: where paths lie on this machine.
         pool: gives probe processes.
+        disk: looks at files.
 
     Raises:
         StorageError: the catalogue could not be written.
     """
-    sight = Sight(rules.here, repository.libraries())
+    sight = Sight(rules.here, repository.libraries(), disk)
     examiner = Examiner(pool, sight)
     tracer = Tracer(repository, sight)
     writer = Writer(job.transaction, scan_id, dry_run=False, tracer=tracer, at_once=True, timed=False)

@@ -130,6 +130,8 @@ class _Verify:
             self._check_answering(error)
             return
         self._spent += hashed.size
+        if now_us() <= self._before:  # this machine's clock is behind, and the file would be due again at once
+            self._tried.add(wanted.video_pk)
         with self._job.transaction() as connection:
             self._note(connection, wanted, *self._settle(connection, wanted, hashed))
             ledger.add_cost(connection, self._job.job_id, self._read - read_before, time.monotonic() - began)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stoat_ferret import paths
+from stoat_ferret.scan.disk import Disk
 from stoat_ferret.scan.listing import join
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -144,7 +145,9 @@ def _boot_id() -> str:
         return ""
 
 
-def holds(folders: Sequence[dict[str, Any]], here: Callable[[bytes], bytes], root: bytes, listed_on: Volume) -> bool:
+def holds(
+    folders: Sequence[dict[str, Any]], here: Callable[[bytes], bytes], root: bytes, listed_on: Volume, disk: Disk
+) -> bool:
     """Tell whether the files of a part lie on this machine: the volume is the same, or a sample of them looks the same.
 
     Args:
@@ -152,8 +155,18 @@ def holds(folders: Sequence[dict[str, Any]], here: Callable[[bytes], bytes], roo
         here: tells where a path of the catalogue lies on this machine.
         root: the folder that is scanned.
         listed_on: the volume that it was listed on.
+        disk: looks at it; one that does not answer holds nothing.
     """
-    if identify(here(root)).same_as(listed_on):
+    try:
+        return _holds(folders, here, root, listed_on, disk)
+    except TimeoutError:
+        return False
+
+
+def _holds(
+    folders: Sequence[dict[str, Any]], here: Callable[[bytes], bytes], root: bytes, listed_on: Volume, disk: Disk
+) -> bool:
+    if disk.call(identify, here(root)).same_as(listed_on):
         return True
     sample: list[tuple[bytes, list[int]]] = []
     for piece in folders:
@@ -161,7 +174,7 @@ def holds(folders: Sequence[dict[str, Any]], here: Callable[[bytes], bytes], roo
         sample += [(join(folder, paths.decode_base64(name)), key) for name, key, *_ in piece["files"]]
         if len(sample) >= SAMPLE:
             break
-    return is_alike(((here(path), key[0], key[1]) for path, key in sample[:SAMPLE]))
+    return disk.call(is_alike, [(here(path), key[0], key[1]) for path, key in sample[:SAMPLE]])
 
 
 def is_alike(sample: Iterable[tuple[bytes, int, int]]) -> bool:

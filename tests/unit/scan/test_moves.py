@@ -78,6 +78,20 @@ def test_a_renamed_folder_keeps_all_ids(stage: Stage, root: Path, old: str, new:
     assert stage.counts(root) == {"unchanged": 701, "failed": 1}
 
 
+@pytest.mark.slow
+def test_a_renamed_folder_of_ten_thousand_files_is_not_read(stage: Stage, root: Path) -> None:
+    """All of it moves, in several transactions; nothing of it is examined."""
+    for number in range(10_000):
+        put(root / "old" / f"{number % 20}" / f"{number}.mp4")
+    stage.scan(root)
+    before = {path.rpartition(b"/")[2]: video_id for path, video_id in ids(stage).items()}
+    os.rename(root / "old", root / "new")
+    stage.pool.examined.clear()
+    assert stage.counts(root)["moved"] == 10_000
+    assert stage.pool.examined == []
+    assert {path.rpartition(b"/")[2]: video_id for path, video_id in ids(stage).items()} == before
+
+
 @pytest.mark.parametrize("folders", [("", ""), ("a", "b")])
 def test_two_files_that_changed_places_are_told_apart(stage: Stage, root: Path, folders: tuple[str, str]) -> None:
     """In one folder or in two."""

@@ -9,6 +9,7 @@ import pytest
 
 from stoat_ferret import paths
 from stoat_ferret.scan import volume
+from stoat_ferret.scan.disk import DirectDisk
 from stoat_ferret.scan.volume import Mounts, Volume, holds, identify
 
 MOUNTS = b"""\
@@ -93,12 +94,12 @@ def part(folder: Path, count: int) -> list[dict[str, Any]]:
 def test_a_listing_from_elsewhere_is_compared_by_a_sample(tmp_path: Path) -> None:
     """A tenth may have changed since; if more differs, this is another folder."""
     folders, root = part(tmp_path / "videos", 20), os.fsencode(tmp_path / "videos")
-    assert holds(folders, lambda path: path, root, ELSEWHERE)
+    assert holds(folders, lambda path: path, root, ELSEWHERE, DirectDisk())
     for number in range(2):
         (tmp_path / "videos" / f"{number}.mp4").unlink()
-    assert holds(folders, lambda path: path, root, ELSEWHERE)
+    assert holds(folders, lambda path: path, root, ELSEWHERE, DirectDisk())
     (tmp_path / "videos" / "2.mp4").write_bytes(b"longer than it was")
-    assert not holds(folders, lambda path: path, root, ELSEWHERE)
+    assert not holds(folders, lambda path: path, root, ELSEWHERE, DirectDisk())
 
 
 def test_the_same_volume_needs_no_sample(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_the_same_volume_needs_no_sample(tmp_path: Path) -> None:
     folders, root = part(tmp_path / "videos", 3), os.fsencode(tmp_path / "videos")
     for file in (tmp_path / "videos").iterdir():
         file.unlink()
-    assert holds(folders, lambda path: path, root, identify(root))
+    assert holds(folders, lambda path: path, root, identify(root), DirectDisk())
 
 
 def test_a_folder_is_looked_for_where_it_lies_here(tmp_path: Path) -> None:
@@ -118,5 +119,15 @@ def test_a_folder_is_looked_for_where_it_lies_here(tmp_path: Path) -> None:
     def here(path: bytes) -> bytes:
         return path.replace(b"/there", b"/here")
 
-    assert holds(folders, here, root, ELSEWHERE)
-    assert not holds(folders, lambda path: path, root, ELSEWHERE)
+    assert holds(folders, here, root, ELSEWHERE, DirectDisk())
+    assert not holds(folders, lambda path: path, root, ELSEWHERE, DirectDisk())
+
+
+def test_a_disk_that_says_nothing_holds_no_part(tmp_path: Path) -> None:
+    """Whoever was asked to do it lets another one."""
+
+    class Silent(DirectDisk):
+        def call(self, *_asked: Any) -> Any:
+            raise TimeoutError
+
+    assert not holds([], lambda path: path, bytes(tmp_path), identify(bytes(tmp_path)), Silent())

@@ -18,6 +18,7 @@ from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.scan.job import FailedPart
 from stoat_ferret.scan.parts import PART_FILES, run_part
+from stoat_ferret.scan.pipeline import OpenDisk
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.volume import Volume, holds, identify
 from stoat_ferret.settings import Settings
@@ -141,6 +142,7 @@ def make_part_handler(
     shelf: PoolShelf,
     shunned: Shunned,
     *,
+    open_disk: OpenDisk,
     here: Callable[[bytes], bytes] = lambda path: path,
 ) -> JobHandler:
     """Give the handler that does parts of scans.
@@ -151,6 +153,7 @@ def make_part_handler(
         settings: which files are videos.
         shelf: lends probe processes.
         shunned: told of places that do not lie here.
+        open_disk: gives who looks at files.
         here: tells where a path of the catalogue lies on this machine.
     """
     rules = Rules(settings.video_extensions, here=here)
@@ -159,11 +162,13 @@ def make_part_handler(
         payload = job.payload
         scan = Fence(payload["scan"], payload["attempt"], None)
         root = paths.decode_base64(payload["root"])
-        if job.attempt <= MOST_REFUSALS and not holds(payload["folders"], here, root, Volume(**payload["volume"])):
-            shunned.add(job.place or "")
-            raise NotReachedError(paths.display(root))
-        with shelf.lend() as pool:
-            return dict(run_part(payload, scan.job_id, PartContext(context, scan), repository, rules, pool))
+        with open_disk(context.raise_if_cancelled) as disk:
+            listed_on = Volume(**payload["volume"])
+            if job.attempt <= MOST_REFUSALS and not holds(payload["folders"], here, root, listed_on, disk):
+                shunned.add(job.place or "")
+                raise NotReachedError(paths.display(root))
+            with shelf.lend() as pool:
+                return dict(run_part(payload, scan.job_id, PartContext(context, scan), repository, rules, pool, disk))
 
     async def handle(job: Job, context: JobContext) -> dict[str, Any]:
         result = await asyncio.to_thread(work, job, context)
