@@ -249,7 +249,7 @@ def test_a_doctor_finds_a_healthy_library_healthy(data: Path) -> None:
     done = stoat("doctor", "--data-dir", data, STOAT_PORT="0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(line.startswith(("ok", "warn", "      ")) for line in done.stdout.splitlines())
-    for part in ("PyAV", "FFmpeg", "FTS5", "sound, schema", "memory_limit", "no job waits"):
+    for part in ("PyAV", "FFmpeg", "FTS5", "sound, schema", "a limit on memory", "no job waits"):
         assert part in done.stdout
     document = json.loads(stoat("doctor", "--data-dir", data, "--json", STOAT_PORT="0").stdout)
     assert document["status"] in ("ok", "warn")

@@ -1,6 +1,5 @@
 """What a probe process does with a task, run in this one."""
 
-import ctypes
 import json
 import os
 import resource
@@ -176,35 +175,6 @@ def test_bytes_read_are_estimated_where_the_kernel_does_not_count(
     assert answer["bytes_read"] == bytes_hashed(path.stat().st_size)
     answer, _ = serve(pipe, tmp_path / "nothing.mp4")
     assert answer["bytes_read"] == 0
-
-
-def test_a_step_of_the_lock_down_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And hinders nothing else: it is done as far as the system allows."""
-
-    def refuse(*_args: object) -> None:
-        raise OSError("not here")
-
-    class Libc:
-        def __init__(self, *_args: object, **_options: object) -> None:
-            pass
-
-        def prctl(self, *_args: object) -> int:
-            return -1
-
-    done: list[int] = []
-    monkeypatch.setattr(resource, "setrlimit", lambda kind, _limit: done.append(kind))
-    monkeypatch.setattr(os, "nice", refuse)
-    monkeypatch.setattr(ctypes, "CDLL", Libc)
-    monkeypatch.setattr(psutil.Process, "ionice", refuse)
-    assert worker.lock_down(1 << 30) == {
-        "no_new_privileges": False,
-        "memory_limit": True,
-        "no_core_dump": True,
-        "log_limit": True,
-        "nice": False,
-        "idle_io": False,
-    }
-    assert len(done) == 3
 
 
 def test_an_orphan_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,15 @@ def test_ready_is_200_when_everything_is_there(client: TestClient, monkeypatch: 
     assert body["checks"]["database"]["facts"] == {"libraries": 0}
 
 
+def test_ready_says_in_words_what_the_sandbox_lacks(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ready all the same: an older kernel has no more to give."""
+    monkeypatch.setattr(FrameGrabber, "check", lambda _grabber: {"memory_limit": True, "landlock_read_only": False})
+    check = client.get("/health/ready").json()["checks"]["media_sandbox"]
+    assert check["ok"]
+    assert check["detail"].endswith("does not let it have: no writing and no running of files (Landlock).")
+    assert check["facts"] == {"memory_limit": True, "landlock_read_only": False}
+
+
 def test_ready_is_503_when_something_is_not_and_says_which(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other checks are told all the same."""
     body = client.get("/health/ready")

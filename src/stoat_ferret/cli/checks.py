@@ -262,6 +262,7 @@ def workers(settings: "Settings") -> Finding:
 def sandbox(settings: "Settings") -> Finding:
     """Whether a process that examines files starts, and how far it is locked down."""
     from stoat_ferret.media.grabber import FrameGrabber
+    from stoat_ferret.media.sandbox import in_words, lacking
 
     name = "media sandbox"
     try:
@@ -271,10 +272,12 @@ def sandbox(settings: "Settings") -> Finding:
         return Finding(name, "fail", error.message, REINSTALL)
     except StoatError as error:
         return Finding(name, "fail", error.message, "Try again when the machine has less to do.")
-    got = ", ".join(sorted(control for control, works in controls.items() if works)) or "nothing"
-    missing = ", ".join(sorted(control for control, works in controls.items() if not works))
-    if missing:
-        mend = "The system refuses these. Scan only footage that you trust, or run stoat on a system that allows them."
+    got = ", ".join(in_words(control) for control, works in controls.items() if works) or "nothing"
+    if missing := ", ".join(lacking(controls)):
+        mend = (
+            "The system refuses these; Landlock wants Linux 5.13 or newer and its name in /sys/kernel/security/lsm, "
+            "seccomp an x86-64 or ARM64 processor. Scan only footage that you trust, or run stoat where they are there."
+        )
         return Finding(name, "warn", f"starts; has {got}; lacks {missing}", mend)
     return Finding(name, "ok", f"starts; has {got}")
 

@@ -1,13 +1,13 @@
-"""What runs inside one probe process: `python -m stoat_ferret.media.worker FD MEMORY_LIMIT_BYTES`.
+"""What runs inside one probe process: `python -m stoat_ferret.media.worker FD MEMORY_LIMIT_BYTES [WITHOUT]`.
 
 It reads files that anybody may have made, so it is meant to be killed, and trusted with little. Messages on the pipe
 are those of `multiprocessing.connection` (`send_bytes`: a length, then that many bytes) and hold JSON, never pickles.
 The first is a hello that says what of the lock-down worked; then each task gets one answer, a thumbnail's followed by
-the image's bytes as a second message. The process ends when the pipe does.
+the image's bytes as a second message. The process ends when the pipe does. WITHOUT names steps of the lock-down, joined
+by commas, that are left out; only tests do that.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import resource
@@ -18,12 +18,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
-
-import psutil
 
 from stoat_ferret.errors import (
     FileChangedError,
@@ -36,19 +34,16 @@ from stoat_ferret.errors import (
 from stoat_ferret.media.fingerprint import bytes_hashed, fingerprint
 from stoat_ferret.media.frames import ImageFormat, thumbnail
 from stoat_ferret.media.probe import probe, require_safe_versions
+from stoat_ferret.media.sandbox import lock_down
 from stoat_ferret.paths import decode_base64
 from stoat_ferret.statx import birth_ns
 
 ORPHAN_SECONDS = 5.0
 """How long the process outlives its parent while a file keeps it busy."""
-LOG_LIMIT_BYTES = 16 * 1024 * 1024
-"""The process writes no file but its log, which a noisy library must not fill the disk with."""
 ROOM_BYTES = 64 * 1024 * 1024
 """How far from its memory limit a process must have stayed for its answer to be believed: more than is asked for at a
 time, so that nothing can have been refused."""
 TOO_MUCH = "Examining the file needs more memory than one file may have."
-_NICENESS = 10
-_PR_SET_NO_NEW_PRIVS = 38
 
 Json = dict[str, Any]
 
@@ -59,40 +54,13 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe = Connection(int(arguments[0]))
-    memory_limit = int(arguments[1])
-    threading.Thread(target=_end_with_parent, args=(pipe.fileno(),), daemon=True).start()
     require_safe_versions()
+    controls = lock_down(int(arguments[1]), leave_out=arguments[2].split(",") if len(arguments) > 2 else ())
+    threading.Thread(target=_end_with_parent, args=(pipe.fileno(),), daemon=True).start()  # locked down like this one
     with contextlib.suppress(EOFError, ConnectionError):
-        _send(pipe, {"hello": lock_down(memory_limit), "pid": os.getpid()})
+        _send(pipe, {"hello": controls, "pid": os.getpid()})
         while _serve(pipe, json.loads(pipe.recv_bytes())):
             pass
-
-
-def lock_down(memory_limit: int) -> dict[str, bool]:
-    """Give up what reading files does not need, as far as the system allows; say what worked."""
-    steps: dict[str, Callable[[], object]] = {
-        "no_new_privileges": _no_new_privileges,
-        "memory_limit": lambda: resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit)),
-        "no_core_dump": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
-        "log_limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_LIMIT_BYTES, LOG_LIMIT_BYTES)),
-        "nice": lambda: os.nice(_NICENESS),
-        "idle_io": lambda: psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE),
-    }
-    return {name: _worked(step) for name, step in steps.items()}
-
-
-def _worked(step: Callable[[], object]) -> bool:
-    try:
-        step()
-    except (OSError, ValueError, AttributeError, psutil.Error):
-        return False
-    return True
-
-
-def _no_new_privileges() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def _end_with_parent(descriptor: int) -> None:

@@ -149,6 +149,8 @@ def test_a_database_that_cannot_be_opened_for_work(tmp_path: Path) -> None:
     [
         ({"nice": True, "memory_limit": True}, "ok"),
         ({"nice": True, "memory_limit": False}, "warn"),
+        ({"landlock_no_tcp": False, "seccomp": True}, "ok"),
+        ({"landlock_no_tcp": True, "seccomp": False}, "warn"),
         ({"nice": False}, "warn"),
         (ConfigurationError("It cannot be started."), "fail"),
         (ProbeTimeoutError("It took too long."), "fail"),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from stoat_ferret.api.dependencies import JobsDep, RuntimeDep, SupervisorDep
 from stoat_ferret.errors import StoatError
+from stoat_ferret.media.sandbox import lacking
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -77,7 +78,10 @@ async def _worker(jobs: JobsDep, supervisor: SupervisorDep) -> Check:
 
 def _sandbox(runtime: RuntimeDep) -> Check:
     try:
-        facts: dict[str, Any] = dict(runtime.grabber.check())
+        controls = runtime.grabber.check()
     except StoatError as error:
         return Check(ok=False, detail=error.message)
-    return Check(ok=True, detail="Files are examined in a process of their own.", facts=facts)
+    detail = "Files are examined in a process of their own."
+    if missing := ", ".join(lacking(controls)):
+        detail += f" The system does not let it have: {missing}."
+    return Check(ok=True, detail=detail, facts=dict(controls))
