@@ -23,6 +23,8 @@ if ! have_program chromium; then
     set -- -m "not browser"
 fi
 
+have_program strace || echo "Hostile files are watched by inotify alone, because there is no strace." >&2
+
 have_program b3sum || echo "Left out: the test that has b3sum check a manifest." >&2
 
 # `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
