@@ -3,6 +3,8 @@
 import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import Pipe
@@ -17,7 +19,7 @@ from stoat_ferret.errors import FileChangedError, UnreadableFileError
 from stoat_ferret.media import worker
 from stoat_ferret.media.fingerprint import bytes_hashed
 from stoat_ferret.media.probe import probe
-from stoat_ferret.media.process import WorkerLostError, WorkerProcess
+from stoat_ferret.media.process import WORKER_MODULE, WorkerLostError, WorkerProcess
 from stoat_ferret.paths import encode_base64
 from tests.media_files import place_clip
 
@@ -187,6 +189,20 @@ def test_an_orphan_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     with theirs:
         worker._end_with_parent(theirs.fileno())
     assert ended == [1]
+
+
+def test_a_process_with_an_unsafe_ffmpeg_never_says_hello() -> None:
+    """It ends before it has seen a file, and what it says is what a person is told."""
+    code = (
+        f"import av; av.ffmpeg_version_info = '8.1.1'; from {WORKER_MODULE} import main; import sys; main(sys.argv[1:])"
+    )
+    ours, theirs = Pipe()
+    with ours, theirs:
+        command = [sys.executable, "-c", code, str(theirs.fileno()), str(2 << 30)]
+        done = subprocess.run(command, pass_fds=(theirs.fileno(),), capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "FFmpeg 8.1.1 is not safe with unknown files; install FFmpeg 8.1.2 or newer" in done.stderr
+        assert not ours.poll()
 
 
 def test_long_messages_arrive_in_pieces() -> None:
