@@ -5,13 +5,16 @@ PYTHON ?=
 DIR =
 PORT = 8765
 UPGRADE =
+FFPROBE =
+JSON =
+ALL =
 export PYTHON DIR PORT
 
 # Present parts of the tree, for the tools that refuse a folder that is not there.
 SOURCES = $(wildcard src tests tools benchmarks torture)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench torture docs lock clean distclean venv venv-dev
+.PHONY: help run test check fix bench torture oracle docs lock clean distclean venv venv-dev
 
 help: ## list these targets
 	@echo "stoat-ferret: a video library you can script"
@@ -43,6 +46,10 @@ bench: venv-dev ## run every benchmark
 
 torture: venv-dev ## kill it, fail its disk, stop it: the proof by breaking things (nearly two hours)
 	@tools/torture.sh
+
+oracle: venv-dev ## hold what we say of the files below DIR against an ffprobe, field by field
+	@[ -n "$(DIR)" ] || { echo "Say which folder: make oracle DIR=~/Videos [FFPROBE=...]" >&2; exit 2; }
+	@.venv/bin/python -m tools.oracle "$(DIR)" $(if $(FFPROBE),--ffprobe "$(FFPROBE)") $(if $(JSON),--json "$(JSON)") $(if $(ALL),--all)
 
 docs: venv-dev ## write docs/reference anew from the code
 	@if [ -e tools/make_reference.py ]; then .venv/bin/python tools/make_reference.py; \

@@ -19,7 +19,7 @@ from stoat_ferret.errors import (
     UnsupportedMediaLibraryError,
 )
 from stoat_ferret.media import probe as probe_module
-from stoat_ferret.media.info import MediaInfo, StreamInfo
+from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.probe import examine, probe, require_safe_versions
 from tests.media_files import (
     AudioTrack,
@@ -30,6 +30,7 @@ from tests.media_files import (
     stream_without_picture,
     truncate,
 )
+from tools.agreement import compare, document_of_row
 
 
 def probed(**fields: Any) -> MediaInfo:
@@ -278,63 +279,8 @@ def test_side_data_that_pyav_does_not_know_leaves_the_range_unknown(monkeypatch:
 
 def _disagreements(info: MediaInfo, expected: dict[str, Any]) -> list[str]:
     """Name the fields that are neither null nor what ffprobe says, in the words of `differs`."""
-    found = [
-        _differs("container", info.container, expected["format_name"]),
-        _differs("duration", info.duration, _number(expected["duration"])),
-        _differs("start", info.start_time, _number(expected["start_time"])),
-        _differs("bit_rate", info.bit_rate, _number(expected["bit_rate"])),
-        _differs("tags", info.tags, expected["tags"]),
-        _differs(
-            "chapters",
-            [(c.start, c.end, c.title) for c in info.chapters],
-            [(float(c["start"]), float(c["end"]), c.get("title")) for c in expected["chapters"]],
-        ),
-        _differs("nstreams", len(info.streams), len(expected["streams"])),
-    ]
-    for stream, row in zip(info.streams, expected["streams"], strict=False):
-        found += [f"{stream.index}.{name}" for name in _stream_disagreements(stream, row) if name]
-    return [name for name in found if name]
-
-
-def _stream_disagreements(stream: StreamInfo, row: dict[str, Any]) -> list[str | None]:
-    names = {
-        "codec": ("codec", "codec_name"),
-        "profile": ("profile", "profile"),
-        "width": ("width", "width"),
-        "height": ("height", "height"),
-        "pix_fmt": ("pixel_format", "pix_fmt"),
-        "avg": ("frame_rate", "avg_frame_rate"),
-        "r": ("real_frame_rate", "r_frame_rate"),
-        "sar": ("sample_aspect_ratio", "sample_aspect_ratio"),
-        "field_order": ("field_order", "field_order"),
-        "color_range": ("color_range", "color_range"),
-        "space": ("color_space", "color_space"),
-        "transfer": ("color_transfer", "color_transfer"),
-        "primaries": ("color_primaries", "color_primaries"),
-        "channels": ("channels", "channels"),
-        "layout": ("channel_layout", "channel_layout"),
-        "language": ("language", "language"),
-    }
-    found = [_differs(name, getattr(stream, ours), row.get(theirs)) for name, (ours, theirs) in names.items()]
-    kind = row.get("codec_type", "data")  # ffprobe gives none to a stream it cannot name
-    rotation = -row.get("rotation", 0) % 360 if kind == "video" else None
-    return [
-        *found,
-        _differs("type", stream.kind, kind),
-        _differs("rotation", stream.rotation, rotation),
-        _differs("sample_rate", stream.sample_rate, _number(row.get("sample_rate"))),
-        _differs("start", stream.start_time, _number(row.get("start_time"))),
-        _differs("sduration", stream.duration, _number(row.get("duration"))),
-        _differs("disp", list(stream.disposition), row["disposition"]),
-    ]
-
-
-def _differs(name: str, ours: object, theirs: object) -> str | None:
-    return name if ours is not None and ours != theirs else None
-
-
-def _number(text: str | None) -> float | None:
-    return None if text is None else float(text)
+    found = compare(info, document_of_row(expected))
+    return [comparison.word for comparison in found if comparison.verdict in ("wrong", "theirs absent")]
 
 
 @pytest.mark.samples

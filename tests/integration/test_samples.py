@@ -10,10 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stoat_ferret.api.app import create_app
+from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.settings import DEFAULT_VIDEO_EXTENSIONS
 from tests.conftest import BASE
 from tests.factories import make_settings
 from tests.media_files import samples_folder
+from tools.agreement import compare, document_of_row
 
 pytestmark = pytest.mark.samples
 
@@ -39,6 +41,13 @@ def scanned(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         job = client.get(f"/api/v1/jobs/{response.json()['job_id']}").json()
         assert job["status"] == "complete", job["error"]
         yield client, job
+
+
+SAID = (
+    "container", "duration", "bit_rate", "video_codec", "video_profile", "width", "height", "pixel_format",
+    "frame_rate",
+)  # fmt: skip
+"""Fields of MediaInfo that the list of videos has too, by the same names."""
 
 
 def rows(samples: Path) -> list[dict[str, Any]]:
@@ -89,23 +98,13 @@ def test_what_is_said_of_each_sample_is_what_ffprobe_says(
         if video is None or not row["opens"]:
             continue
         known = row.get("differs", {}).get("pyav18.1", [])
-        picture = pictures(row)[0]
-        number = picture["index"]
-        said = {
-            "duration": (video["duration"], float(row["duration"]) if row.get("duration") else None),
-            "bit_rate": (video["bit_rate"], int(row["bit_rate"]) if row.get("bit_rate") else None),
-            "container": (video["container"], row["format_name"]),
-            f"{number}.codec": (video["video_codec"], picture.get("codec_name")),
-            f"{number}.width": (video["width"], picture.get("width")),
-            f"{number}.height": (video["height"], picture.get("height")),
-            f"{number}.pix_fmt": (video["pixel_format"], picture.get("pix_fmt")),
-            f"{number}.avg": (video["frame_rate"], picture.get("avg_frame_rate")),
-            f"{number}.profile": (video["video_profile"], picture.get("profile")),
-        }
+        answers = MediaInfo(**{name: video[name] for name in SAID})
         wrong += [
-            (row["path"], name, ours, theirs)
-            for name, (ours, theirs) in said.items()
-            if ours is not None and ours != theirs and name not in known
+            (row["path"], comparison.field.name, comparison.ours, comparison.theirs)
+            for comparison in compare(answers, document_of_row(row))
+            if comparison.field.ours in SAID
+            and comparison.verdict in ("wrong", "theirs absent")
+            and comparison.word not in known
         ]
         if video["size"] != (samples / row["path"]).stat().st_size:
             wrong.append((row["path"], "size", video["size"], None))
