@@ -8,13 +8,14 @@ UPGRADE =
 FFPROBE =
 JSON =
 ALL =
+FUZZ =
 export PYTHON DIR PORT
 
 # Present parts of the tree, for the tools that refuse a folder that is not there.
 SOURCES = $(wildcard src tests tools benchmarks torture)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench torture oracle docs lock clean distclean venv venv-dev
+.PHONY: help run test check fix bench torture fuzz oracle docs lock clean distclean venv venv-dev
 
 help: ## list these targets
 	@echo "stoat-ferret: a video library you can script"
@@ -46,6 +47,9 @@ bench: venv-dev ## run every benchmark
 
 torture: venv-dev ## kill it, fail its disk, stop it: the proof by breaking things (nearly two hours)
 	@tools/torture.sh
+
+fuzz: venv-dev ## give the probe 50,000 damaged files; FUZZ="--seed 5 --keep DIR" says how (minutes)
+	@.venv/bin/python -m torture.fuzz $(FUZZ)
 
 oracle: venv-dev ## hold what we say of the files below DIR against an ffprobe, field by field
 	@[ -n "$(DIR)" ] || { echo "Say which folder: make oracle DIR=~/Videos [FFPROBE=...]" >&2; exit 2; }

@@ -89,6 +89,8 @@ class Clip:
     cover: bool = False
     title: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    repeatable: bool = False
+    """The same bytes each time: no random identifiers, no names of the encoders' releases."""
     fast_start: bool = True
     """The index before the media data (mp4 and mov); False puts it at the end, where a cut-off copy lacks it."""
 
@@ -102,6 +104,8 @@ def make_clip(path: Path | str | bytes, clip: Clip | None = None, **fields: Any)
     """Write a clip; `fields` are those of `Clip` and may be given instead of one."""
     spec = clip or Clip(**fields)
     options = {"movflags": "+faststart"} if spec.fast_start and spec.container in {"mp4", "mov", "m4a"} else {}
+    if spec.repeatable:
+        options["fflags"] = "+bitexact"
     muxer = MUXERS.get(spec.container, spec.container)
     with av.open(os.fsdecode(path), "w", format=muxer, options=options) as output:
         output.metadata.update(spec.tags | ({"title": spec.title} if spec.title else {}))

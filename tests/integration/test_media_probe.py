@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from stoat_ferret.errors import (
     UnsupportedMediaLibraryError,
 )
 from stoat_ferret.media import probe as probe_module
+from stoat_ferret.media.frames import thumbnail
 from stoat_ferret.media.info import MediaInfo
-from stoat_ferret.media.probe import examine, probe, require_safe_versions
+from stoat_ferret.media.probe import decode_frame, examine, open_media, probe, require_safe_versions
 from tests.media_files import (
     AudioTrack,
     SubtitleTrack,
@@ -194,6 +196,16 @@ def test_a_cut_off_mp4_file_lacks_its_index(tmp_path: Path) -> None:
         probe(bytes(path))
 
 
+def test_a_matroska_file_cut_off_in_its_header_is_incomplete(tmp_path: Path) -> None:
+    """FFmpeg calls that an input/output error, as if the disk were to blame and the file might be well next time."""
+    path = tmp_path / "cut.mkv"
+    whole = clip_file(container="mkv").read_bytes()
+    for length in range(60, 400, 20):
+        path.write_bytes(whole[:length])
+        with pytest.raises(IncompleteFileError, match="ends before"):
+            probe(bytes(path))
+
+
 @pytest.mark.parametrize("fields", [{"container": "mkv"}, {"container": "ts"}, {"fast_start": True}])
 def test_a_cut_off_file_that_still_opens_is_a_video(tmp_path: Path, fields: dict[str, Any]) -> None:
     """Its first part can be watched."""
@@ -275,6 +287,26 @@ def test_side_data_that_pyav_does_not_know_leaves_the_range_unknown(monkeypatch:
     assert probed(codec="libx265", hdr="hdr10").hdr is None
     monkeypatch.setattr(probe_module, "decode_frame", lambda *_args: None)
     assert probed(codec="libx265", hdr="hdr10").hdr is None
+
+
+def test_a_stream_that_shows_itself_late_is_passed_over(tmp_path: Path) -> None:
+    """An MPEG program stream has no list of its streams; at its end PyAV stumbles over one that came while reading."""
+    path = tmp_path / "late.ps"
+    sound = (AudioTrack(codec="mp2"),)
+    place_clip(
+        path, container="ps", codec="mpeg2video", size=(320, 192), frames=300, key_interval=300, audio=sound,
+        quality={"qmin": "2", "qmax": "2"},
+    )  # fmt: skip
+    content = bytearray(path.read_bytes())
+    for found in re.finditer(b"\0\0\1\xc0", bytes(content)):
+        if not 0.7 <= found.start() / len(content) <= 0.75:
+            content[found.start() + 3] = 0xBE  # sound becomes padding
+    path.write_bytes(content)
+    with open_media(bytes(path)) as container:
+        assert len(container.streams) == 1
+        container.seek(8_100_000)
+        assert decode_frame(container, container.streams.video[0]) is None
+    assert thumbnail(bytes(path), 160, "jpeg").startswith(b"\xff\xd8")
 
 
 def _disagreements(info: MediaInfo, expected: dict[str, Any]) -> list[str]:

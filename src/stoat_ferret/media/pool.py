@@ -308,9 +308,10 @@ class ProbePool:
         """Put the spare in the place of a process that is dead or has to die, and see to its tasks."""
         worker = seat.worker
         how = "took too long" if overdue else worker.how_it_ended(lost)
+        path = display(seat.queue[0].task.path) if seat.queue else None
         if seat.queue:
             self._blame(seat.queue.popleft(), how=how, overdue=overdue)
-        log.warning("probe_process_replaced", pid=worker.process.pid, how=how, detail=str(lost or ""))
+        log.warning("probe_process_replaced", pid=worker.process.pid, how=how, path=path, detail=str(lost or ""))
         self._retire(seat)
 
     def _retire(self, seat: _Seat) -> None:

@@ -4,12 +4,12 @@ Every field agrees with what ffprobe says of the same file, or is None. Run it i
 are made by others, and FFmpeg reads them in C.
 """
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from typing import Any, cast
 
 import av
@@ -18,15 +18,14 @@ from av.container import InputContainer
 
 from stoat_ferret.errors import (
     IncompleteFileError,
-    NotMediaError,
     NoVideoStreamError,
-    UnreadableFileError,
     UnsupportedMediaLibraryError,
 )
 from stoat_ferret.media import headers, picture, timing
 from stoat_ferret.media.dump import StreamSummary, parse_summary
-from stoat_ferret.media.formats import HEADER_OPTIONS, lacks_index, open_options, starts_with_box
+from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
 from stoat_ferret.media.info import ChapterInfo, Hdr, MediaInfo, StreamInfo, StreamKind
+from stoat_ferret.media.refusal import refusal
 
 MINIMUM_PYAV = (18, 1)
 MINIMUM_FFMPEG = (8, 1, 2)
@@ -34,10 +33,6 @@ _MICROSECONDS = Fraction(1, av.time_base)
 _LONGEST_TAG = 64 * 1024
 _MOST_INDEX_ENTRIES = 500_000
 _PACKETS_FOR_A_FRAME = 120
-_UNREADABLE = {
-    errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOENT, errno.ENOTCONN, errno.ENOTDIR, errno.ELOOP, errno.ENODEV,
-    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EREMOTEIO,
-}  # fmt: skip
 
 
 def require_safe_versions() -> None:
@@ -125,7 +120,7 @@ def open_media(path: bytes) -> Iterator[InputContainer]:
     try:
         container = av.open(os.fsdecode(path), options=open_options(path), metadata_errors="replace")
     except av.FFmpegError as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     with container:
         yield container
 
@@ -134,25 +129,6 @@ def _require_absolute(path: bytes) -> None:
     if not path.startswith(b"/"):
         msg = f"The path is not absolute: {path!r}"
         raise ValueError(msg)
-
-
-def _refusal(path: bytes, error: av.FFmpegError) -> Exception:
-    """Say for a person why the file could not be opened."""
-    number = error.errno
-    if number in _UNREADABLE:
-        return UnreadableFileError(f"The file could not be read: {os.strerror(number)}.")
-    if isinstance(error, MemoryError):
-        return MemoryError()
-    try:
-        if os.stat(path).st_size == 0:  # noqa: PTH116 - a path of bytes
-            return IncompleteFileError("The file is empty (0 bytes). Copy it again from where it came from.")
-        if lacks_index(path):
-            return IncompleteFileError(
-                "The file's index ('moov') is missing; the copy or the recording was probably cut short. Copy it again."
-            )
-    except OSError as problem:
-        return UnreadableFileError(f"The file could not be read: {problem.strerror}.")
-    return NotMediaError("The file is not a video, or is damaged at its start, or is of a format that is not known.")
 
 
 def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) -> MediaInfo:
@@ -360,7 +336,7 @@ def decode_frame(container: InputContainer, stream: Any, *, keyframe: bool = Tru
     if not context.is_open:
         context.thread_count = 1
     context.skip_frame = "NONKEY" if keyframe else "DEFAULT"
-    for _, packet in zip(range(_PACKETS_FOR_A_FRAME), container.demux(stream), strict=False):
+    for packet in _packets(container, stream):
         wanted = packet.is_keyframe and keyframe
         try:
             # A decoder holds pictures back to put them in order; a single one comes out when it is told that is all.
@@ -374,3 +350,13 @@ def decode_frame(container: InputContainer, stream: Any, *, keyframe: bool = Tru
         if wanted:
             context.flush_buffers()
     return None
+
+
+def _packets(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Give the stream's next packets, as many as are worth looking at for a frame."""
+    try:
+        yield from islice(container.demux(stream), _PACKETS_FOR_A_FRAME)
+    except IndexError:
+        # At the end PyAV has an empty packet for every stream, also for one that only showed itself while the file was
+        # read, as those of an MPEG program stream may; that one it does not know. All the packets have been given.
+        return
