@@ -24,7 +24,7 @@ LONGEST_TAG = 64 * 1024
 """Characters; longer ones are not stored."""
 ROUNDING_SECONDS = 1.5e-6
 """Times are written with six decimals, and halves are not rounded alike everywhere."""
-UNSAID = {"unknown", "unspecified", "reserved", "N/A", "", "0/0", "0:1"}
+UNSAID = {"unknown", "unspecified", "reserved", "N/A", ""}
 """How ffprobe writes that it does not know."""
 CANNOT_TELL = object()
 """What ffprobe's side of a field is where the answer is not in what was asked; such a case is passed over."""
@@ -161,21 +161,40 @@ def _text(key: str) -> Callable[[Json], object]:
     return lambda part: None if part.get(key) in UNSAID else part.get(key)
 
 
-def _whole(key: str) -> Callable[[Json], object]:
-    def read(part: Json) -> int | None:
-        value = part.get(key)
-        return int(value) or None if value is not None and value not in UNSAID else None
+def _number(part: Json, key: str) -> float | int | None:
+    """Read a number, which ffprobe may have written as text; None for none, and for what is none."""
+    value = part.get(key)
+    if isinstance(value, int | float):
+        return value
+    try:
+        return int(value or "") if re.fullmatch(r"[+-]?\d+", value or "") else float(value or "")
+    except ValueError:
+        return None
 
-    return read
+
+def _whole(key: str) -> Callable[[Json], object]:
+    return lambda part: _number(part, key) or None
 
 
 def _seconds(key: str, *, positive: bool = False) -> Callable[[Json], object]:
     def read(part: Json) -> float | None:
-        value = part.get(key)
-        seconds = float(value) if value is not None and value not in UNSAID else None
+        number = _number(part, key)
+        seconds = None if number is None else float(number)
         return timing.positive(seconds) if positive else seconds
 
     return read
+
+
+def _ratio(key: str) -> Callable[[Json], object]:
+    """Read a rate or a shape as it is written, `30000/1001` or `16:15`; a zero in either place says nothing."""
+    return lambda part: part.get(key) if _fraction(part.get(key)) else None
+
+
+def _fraction(written: str | None) -> Fraction | None:
+    try:
+        return Fraction((written or "").replace(":", "/"))
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _tag(key: str) -> Callable[[Json], object]:
@@ -240,8 +259,7 @@ def _camera_time(part: Json) -> str | None:
 
 def _shown(side: int) -> Callable[[Json], object]:
     def read(stream: Json) -> int | None:
-        ratio = _text("sample_aspect_ratio")(stream)
-        shape = Fraction(str(ratio).replace(":", "/")) if ratio else None
+        shape = _fraction(stream.get("sample_aspect_ratio")) or None
         size = picture.display_size(stream.get("width"), stream.get("height"), shape, _rotation(stream))
         return size[side]
 
@@ -249,8 +267,8 @@ def _shown(side: int) -> Callable[[Json], object]:
 
 
 def _rate(stream: Json) -> float | None:
-    rate = _text("avg_frame_rate")(stream)
-    return round(float(Fraction(str(rate))), 3) if rate else None
+    rate = _fraction(stream.get("avg_frame_rate"))
+    return round(float(rate), 3) if rate else None
 
 
 def _hdr(document: Json) -> object:
@@ -292,7 +310,7 @@ FIELDS: tuple[Field, ...] = (
     Field("picture", "video_codec", _text("codec_name"), "codec"),
     Field("picture", "video_profile", _profile, "profile"),
     Field("picture", "pixel_format", _text("pix_fmt"), "pix_fmt"),
-    Field("picture", "frame_rate", _text("avg_frame_rate"), "avg"),
+    Field("picture", "frame_rate", _ratio("avg_frame_rate"), "avg"),
     Field("picture", "frame_rate_float", _rate, "avg"),
     Field("sound", "audio_codec", _text("codec_name"), "codec"),
     Field("sound", "audio_channels", _whole("channels"), "channels"),
@@ -311,10 +329,10 @@ FIELDS: tuple[Field, ...] = (
     Field("stream", "bit_rate", _whole("bit_rate")),
     Field("stream", "width", _whole("width"), "width"),
     Field("stream", "height", _whole("height"), "height"),
-    Field("stream", "sample_aspect_ratio", _text("sample_aspect_ratio"), "sar"),
+    Field("stream", "sample_aspect_ratio", _ratio("sample_aspect_ratio"), "sar"),
     Field("stream", "pixel_format", _text("pix_fmt"), "pix_fmt"),
-    Field("stream", "frame_rate", _text("avg_frame_rate"), "avg"),
-    Field("stream", "real_frame_rate", _text("r_frame_rate"), "r"),
+    Field("stream", "frame_rate", _ratio("avg_frame_rate"), "avg"),
+    Field("stream", "real_frame_rate", _ratio("r_frame_rate"), "r"),
     Field("stream", "field_order", _text("field_order"), "field_order"),
     Field("stream", "color_range", _text("color_range"), "color_range"),
     Field("stream", "color_primaries", _text("color_primaries"), "primaries"),

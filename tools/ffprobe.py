@@ -63,7 +63,7 @@ class Ffprobe:
         try:
             done = self._read(path, "-show_format", "-show_streams", "-show_chapters")
             document = _parsed(done.stdout)
-            if done.returncode != 0 or "format" not in document:
+            if "format" not in document:
                 lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
                 return Answer(None, lines[-1] if lines else f"status {done.returncode}")
             stream = moving_picture(document)

@@ -17,8 +17,9 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -106,8 +107,15 @@ def files_below(folder: bytes) -> list[bytes]:
     for parent, folders, names in os.walk(folder):
         folders.sort()
         paths = (os.path.join(parent, name) for name in sorted(names))  # noqa: PTH118 - bytes
-        found += [path for path in paths if stat.S_ISREG(os.lstat(path).st_mode)]
+        found += [path for path in paths if _is_file(path)]
     return found
+
+
+def _is_file(path: bytes) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:  # it is gone by now
+        return False
 
 
 def examined(paths: Sequence[bytes], pool: ProbePool) -> Iterator[ProbeOutcome]:
@@ -292,6 +300,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="files at a time (default: 2)")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one file on either side")
     args = parser.parse_args()
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")  # what files say may be no text
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         report = run(args)
@@ -301,7 +310,7 @@ def main() -> None:
             print(HOW_TO_GET_ONE, file=sys.stderr)
         sys.exit(2)
     lines = [*table(report), *lists(report, None if args.all else SHOWN)]
-    print("\n".join(lines).encode("utf-8", "replace").decode())
+    print("\n".join(lines))
     if args.json is not None:
         args.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     failures = report.failures()

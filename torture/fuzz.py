@@ -6,7 +6,7 @@ usage: python -m torture.fuzz [--mutants 50000] [--seed N] [--samples DIR] [--ke
 
 The mutants are made of our own clips and of other projects' samples, if these are there, by `torture.mutators`; the
 seed and the number decide what a mutant is. They are written to memory (a tmpfs) where there is one, examined by the
-real pool in a process of its own, the supervisor, and a sixth of the videos is thumbnailed too. This must hold:
+real pool in a process of its own, the supervisor, and a third of the videos is thumbnailed too. This must hold:
 
 - the supervisor lives, and says what came of each mutant, once;
 - each outcome comes within the deadline of what may have had to be examined before it, twice, and the machine's slack;

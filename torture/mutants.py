@@ -11,7 +11,7 @@ from torture.mutators import mutate
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
 NO_MEDIA = {".jsonl", ".csv", ".md"}
-PICTURES = 1 / 6
+PICTURES = 1 / 3
 """Part of the mutants that are thumbnailed, if they are videos."""
 _SOUND = (AudioTrack(language="eng"),)
 CLIPS: tuple[dict[str, Any], ...] = (
@@ -29,6 +29,7 @@ CLIPS: tuple[dict[str, Any], ...] = (
     {"container": "mxf", "codec": "mpeg2video"},
     {"container": "asf", "codec": "wmv2"},
     {"container": "nut", "codec": "ffv1", "frames": 4},
+    {"container": "avi", "codec": "mjpeg", "pixel_format": "yuvj420p", "audio": _SOUND},
     {"container": "m4a", "codec": None, "audio": _SOUND, "cover": True},
 )
 

@@ -289,6 +289,12 @@ def test_side_data_that_pyav_does_not_know_leaves_the_range_unknown(monkeypatch:
     assert probed(codec="libx265", hdr="hdr10").hdr is None
 
 
+def test_a_codec_tag_that_is_no_text_is_none() -> None:
+    """AAC in an AVI file has the tag 0xFF, at which PyAV raises; the film is one all the same."""
+    info = probed(container="avi", codec="mpeg4", audio=(AudioTrack(),))
+    assert [(stream.codec, stream.codec_tag) for stream in info.streams] == [("mpeg4", "FMP4"), ("aac", None)]
+
+
 def test_a_stream_that_shows_itself_late_is_passed_over(tmp_path: Path) -> None:
     """An MPEG program stream has no list of its streams; at its end PyAV stumbles over one that came while reading."""
     path = tmp_path / "late.ps"

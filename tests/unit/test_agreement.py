@@ -152,3 +152,21 @@ def test_broken_text_may_be_replaced_by_more_or_fewer_characters() -> None:
     """PyAV and ffprobe do not count alike."""
     document = {"format": {"format_name": "mov", "tags": {"artist": "Caf\ufffd\ufffd"}}, "streams": []}
     assert verdicts(MediaInfo(container="mov", tags={"artist": "Caf\ufffd"}), document) == {}
+
+
+def test_numbers_that_are_none_are_no_reason_to_stop() -> None:
+    """Damaged files make ffprobe write such; they say nothing."""
+    odd = STREAM | {
+        "avg_frame_rate": "25/0",
+        "r_frame_rate": "x",
+        "sample_aspect_ratio": "1:0",
+        "start_time": "nil",
+        "bit_rate": "N/A",
+        "width": 0,
+        "side_data_list": [{"side_data_type": "Display Matrix", "rotation": -2147483648}],
+    }
+    theirs = {entry.name: entry.theirs(odd) for entry in FIELDS if entry.scope in ("stream", "picture")}
+    names = ("frame_rate", "real_frame_rate", "sample_aspect_ratio", "start_time", "bit_rate", "width", "rotation")
+    assert {theirs[f"stream.{name}"] for name in names} == {None}
+    assert theirs["frame_rate_float"] is None
+    assert theirs["display_width"] is None

@@ -196,7 +196,7 @@ def _stream(stream: Any, summary: StreamSummary | None) -> StreamInfo:
     if context is not None:
         fields = {
             "codec": context.codec.canonical_name,
-            "codec_tag": _codec_tag(context.codec_tag),
+            "codec_tag": _codec_tag(context),
             "profile": _profile(context),
             "bit_rate": context.bit_rate or None,
         }
@@ -222,10 +222,13 @@ def _stream(stream: Any, summary: StreamSummary | None) -> StreamInfo:
     )
 
 
-def _codec_tag(tag: str) -> str | None:
+def _codec_tag(context: Any) -> str | None:
     """Give the four characters if they are characters."""
-    text = tag.strip("\0 ")
-    return text if text and text.isascii() and text.isprintable() else None
+    try:
+        text = str(context.codec_tag).strip("\0 ")
+    except UnicodeDecodeError:  # PyAV reads it as ASCII, which a number such as 0xFF, AAC's in AVI, is not
+        return None
+    return text if text.isprintable() and text else None
 
 
 def _profile(context: Any) -> str | None:
