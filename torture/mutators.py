@@ -78,7 +78,7 @@ def _boxes(data: bytes | bytearray, start: int, end: int, depth: int = 0) -> Ite
         if length == 1:
             length, at, size = int.from_bytes(data[start + 8 : start + 16], "big"), start + 8, 8
         stop = end if length == 0 else start + length
-        if stop > end or stop < start + 8 or not kind.isascii():
+        if stop > end or stop < max(start + 8, at + size) or not kind.isascii():
             return
         yield Piece(start, stop, at, size)
         if kind in _BOXES or kind == b"meta":
@@ -104,6 +104,8 @@ def _elements(data: bytes | bytearray, start: int, end: int, depth: int = 0) -> 
         if id_bytes > 4 or at >= end or data[at] == 0:
             return
         identity, size = int.from_bytes(data[start:at], "big"), 9 - data[at].bit_length()
+        if at + size > end:
+            return
         length = int.from_bytes(data[at : at + size], "big") & ((1 << 7 * size) - 1)
         unknown = length == (1 << 7 * size) - 1
         stop = end if unknown else min(at + size + length, end)

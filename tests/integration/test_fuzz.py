@@ -5,6 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.mark.slow
 def test_some_hundred_mutants_have_an_outcome_each_and_nothing_dies_unseen(clips: list[Path], tmp_path: Path) -> None:
     """What `make fuzz` does with fifty thousand."""
-    figures = torture(mutants(clips, SEED, range(600)), 600, ROOMY, tmp_path, tmp_path)
+    figures = torture(mutants(clips, SEED, range(600)), 600, ROOMY, _folder(tmp_path / "stage"), tmp_path)
     assert figures.violations == []
     assert (figures.mutants, figures.supervisor_deaths) == (600, 0)
     assert figures.codes.keys() > {FOUND, "NOT_MEDIA"}
@@ -50,13 +51,13 @@ def test_each_death_is_put_down_to_its_mutant(clips: list[Path], tmp_path: Path)
     """A process is stopped for good, so that what it works on, or is given next, is overdue; that is kept."""
 
     def stopping() -> Iterator[Mutant]:
-        for mutant in mutants(clips, SEED, range(80)):
-            if mutant.number == 40:
-                max(_workers(), key=lambda worker: sum(worker.cpu_times()[:2])).suspend()
+        for mutant in mutants(clips, SEED, range(120)):
+            if mutant.number == 80:  # the spare process is always the youngest
+                min(_workers(), key=psutil.Process.create_time).suspend()
             yield replace(mutant, picture=False)
 
     hasty = replace(ROOMY, deadline_seconds=2.0)
-    figures = torture(stopping(), 80, hasty, _folder(tmp_path / "stage"), tmp_path)
+    figures = torture(stopping(), 120, hasty, _folder(tmp_path / "stage"), tmp_path)
     assert figures.violations == []
     assert figures.deaths.keys() == {"took too long"}
     assert 1 <= len(figures.deadly) <= figures.deaths.total() == figures.restarts - figures.retired
@@ -144,7 +145,13 @@ def test_mutants_lie_in_memory_where_there_is_one() -> None:
 
 def _workers() -> list[psutil.Process]:
     found = psutil.Process().children(recursive=True)
-    return [process for process in found if "stoat_ferret.media.worker" in process.cmdline()]
+    return [process for process in found if _is_worker(process)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return "stoat_ferret.media.worker" in process.cmdline()
+    return False
 
 
 def _folder(path: Path) -> Path:
