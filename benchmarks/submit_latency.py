@@ -1,14 +1,14 @@
 """How long a submit takes, seen from outside, idle and while scans run at full speed, on SQLite and on Postgres.
 
-usage: submit_latency.py [--files 20000] [--submits 300] [--engine sqlite|postgres|both] [--url URL]
+usage: submit_latency.py [--files 20000] [--submits 300] [--pause 0.01] [--engine sqlite|postgres|both] [--url URL]
 
 A tree of FILES small clips is scanned while up to SUBMITS scans of other folders are submitted, each of a folder not
-submitted before so that none is joined to another; they are run beside it. Once the tree is done nothing is measured
-any more. The bare GET of /health/live is timed in turn with the submits: it is what HTTP costs on this
-machine at that moment. So is a sync of 4 KiB appended to a file beside the databases: an acknowledged submit is on the
-disk, and cannot be there sooner than the disk takes. The server's own time, without the client and the network, is
-what its Server-Timing header says. Postgres is started from the development environment's wheel unless URL names one (a
-database that may be filled).
+submitted before so that none is joined to another; they are run beside it, so that with a short PAUSE (in seconds)
+after each the worker has hundreds of small jobs to do as well. Once the tree is done nothing is measured any more. The
+bare GET of /health/live is timed in turn with the submits: it is what HTTP costs on this machine at that moment. So is
+a sync of 4 KiB appended to a file beside the databases: an acknowledged submit is on the disk, and cannot be there
+sooner than the disk takes. The server's own time, without the client and the network, is what its Server-Timing header
+says. Postgres is started from the development environment's wheel unless URL names one (a database that may be filled).
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Timings:
     syncs: list[float] = field(default_factory=list)
     """Of a file's sync before each."""
 
-    def take(self, server: Server, folder: str, disk: BinaryIO) -> None:
+    def take(self, server: Server, folder: str, disk: BinaryIO, pause: float) -> None:
         """Time a sync and a bare request, and then the submit of a scan."""
         disk.write(bytes(4096))
         started = time.perf_counter()
@@ -51,7 +51,7 @@ class Timings:
         assert answer.status_code == 202, answer.text
         self.within.append(float(answer.headers["server-timing"].partition("dur=")[2]) / 1e3)
         self.bare.append(between - started)
-        time.sleep(0.01)
+        time.sleep(pause)
 
     def to_json(self) -> dict[str, Any]:
         """Give the percentiles, in milliseconds."""
@@ -77,13 +77,13 @@ def make_folders(root: Path, count: int) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-def measure(server: Server, folder: Path, small: list[str], disk: BinaryIO) -> dict[str, Any]:
+def measure(server: Server, folder: Path, small: list[str], disk: BinaryIO, pause: float) -> dict[str, Any]:
     """Submit half of the small folders to an idle server, and then the others to a busy one."""
     submits = len(small) // 2
     server.finish(server.scan(folder / "small"))  # one library, of which each submit names another folder
     idle, busy = Timings(), Timings()
     for each in small[:submits]:
-        idle.take(server, each, disk)
+        idle.take(server, each, disk, pause)
     # They are run before anything that is submitted later, and hundreds of the smallest jobs are another load.
     server.finish(server.scan(folder / "small", force=True))
     tree = server.scan(folder / "tree")
@@ -93,7 +93,7 @@ def measure(server: Server, folder: Path, small: list[str], disk: BinaryIO) -> d
         if server.job(tree)["status"] in TERMINAL:
             break
         for each in small[start : start + AT_A_TIME]:
-            busy.take(server, each, disk)
+            busy.take(server, each, disk, pause)
     return {"idle": idle.to_json(), "during_scan": busy.to_json(), "files_done": files_done(server.job(tree))}
 
 
@@ -122,6 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--submits", type=int, default=300)
+    parser.add_argument("--pause", type=float, default=0.01)
     add_arguments(parser)
     args = parser.parse_args()
     result: dict[str, Any] = {"files": args.files}
@@ -134,7 +135,7 @@ def main() -> None:
                 environment = {"STOAT_DATABASE_URL": url} if url else {}
                 synced = (folder / "synced").open("wb", buffering=0)
                 with synced, serve(folder / engine, **environment) as server:
-                    result[engine] = measure(server, folder, small, synced)
+                    result[engine] = measure(server, folder, small, synced, args.pause)
             said.append(sentence(engine, result[engine]))
     publish("submit latency", "; ".join(said), result)
 
