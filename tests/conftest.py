@@ -12,7 +12,7 @@ from stoat_ferret.api.app import create_app
 from stoat_ferret.db.engine import Database
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.settings import Settings
-from tests.factories import Stage, make_catalogue, make_settings
+from tests.factories import LONG_AGO_NS, Stage, make_catalogue, make_settings
 from tests.media_files import AudioTrack, place_clip, stream_without_picture, truncate
 from tests.postgres import postgres, postgres_database  # noqa: F401
 
@@ -77,5 +77,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place_clip(folder / "東京" / "tower.mkv", container="mkv", audio=(AudioTrack(),), seed=1)
     place_clip(folder / "cut.mp4", fast_start=False)
     truncate(folder / "cut.mp4", 0.5)
+    os.utime(folder / "cut.mp4", ns=(LONG_AGO_NS, LONG_AGO_NS))  # or it might be a copy that goes on
     stream_without_picture(folder / "sound.mp4")
     return folder

@@ -28,6 +28,7 @@ def root(client: TestClient, tmp_path: Path) -> Path:
     place_clip(folder / "beach.mp4")
     stream_without_picture(folder / "sound.mp4")
     (folder / "text.mp4").write_text("no video at all")
+    os.utime(folder / "text.mp4", (0, 0))
     place_clip(folder / "proxies" / "beach.mp4", seed=1)
     (folder / ".stoatignore").write_text("# left out\nproxies/\n*.tmp.mp4\n")
     (folder / "notes.txt").write_text("nothing to see")

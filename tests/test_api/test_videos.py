@@ -54,7 +54,7 @@ def test_a_scan_is_submitted_and_then_asked_for(client: TestClient, clips: Path)
     assert (job["job_id"], job["status"], job["progress"]) == (body["job_id"], "complete", 1.0)
     assert set(job["result"]) == {
         "scanned", "new", "updated", "moved", "restored", "unchanged", "missing", "skipped", "failed", "errors",
-        "bytes_read", "duration_seconds",
+        "left_out", "bytes_read", "duration_seconds",
     }  # fmt: skip
     assert (job["result"]["scanned"], job["result"]["new"], job["result"]["failed"]) == (3, 2, 1)
     assert [error["path"] for error in job["result"]["errors"]] == [str(clips / "cut.mp4")]
