@@ -154,7 +154,12 @@ class Obstructed(Library):
         with bound_by_permissions() if anything_locked else nullcontext():
             if self.is_locked(self.root + start + b"/"):
                 job = self.stage.scan(self.root + start, accept_loss=accept_loss)
-                assert job.status in (JobStatus.FAILED, JobStatus.COMPLETE)
+                if job.status is JobStatus.COMPLETE:
+                    self.stage.check(job)
+                    assert job.result is not None
+                    assert (job.result["scanned"], job.result["skipped"]) == (0, 1)
+                else:
+                    assert (job.status, job.error_code) == (JobStatus.FAILED, "PATH_NOT_READABLE")
             else:
                 super().scan(start, recursive, force, dry_run, accept_loss, dies_at)
         if not dry_run and not self.is_hidden(self.root + POINT + b"/"):

@@ -62,6 +62,7 @@ class JobStatusResponse(BaseModel):
                 "skipped": 1,
                 "failed": 2,
                 "errors": [{"path": "/videos/cut.mp4", "error": "The file is cut off …"}],
+                "left_out": [{"path": "/videos/memo.mp4", "reason": "The file holds no picture stream …"}],
                 "bytes_read": 5312331,
                 "duration_seconds": 0.61,
             }
