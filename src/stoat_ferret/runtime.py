@@ -266,11 +266,11 @@ def _open_local_queue(settings: Settings, catalogue: Database) -> tuple[JobStore
         raise
     reserve = Reserve(settings.data_dir / "reserve")
     reserve.hold()
+    catalogue.reserve = records.reserve = reserve
     store = JobStore(
         records,
         lease_seconds=settings.lease_seconds,
         catalogue=catalogue,
-        reserve=reserve,
         limits=settings.job_limits,
     )
     return store, LocalJobQueue(store)

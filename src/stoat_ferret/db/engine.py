@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
+from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.db.translation import postgres_error, sqlite_error
 from stoat_ferret.db.write_lock import APPLICATION, Schema, take_write_lock
 from stoat_ferret.errors import ConfigurationError, StorageBusyError, StorageError
@@ -42,6 +43,8 @@ class Database:
         self.engine = engine
         self.name = name
         """Shown in messages: the file's path, or the address without its password."""
+        self.reserve: Reserve | None = None
+        """Where there is one: writes, all but last words, are refused once its room had to be given up."""
         self.is_postgres = engine.dialect.name == "postgresql"
         self._reader = self._asker = engine
         if self.is_postgres:
@@ -83,19 +86,25 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True, last_words: bool = False) -> Iterator[Connection]:
         """Give a connection in a transaction that holds the write lock from its start; commits unless the block raises.
 
         A commit that is not `durable` may be undone by a power cut, never by the end of a process. It does not wait for
         the disk, so it keeps others waiting for a hundredth of the time: for what is said again in a moment anyway.
 
+        Args:
+            durable: whether the commit waits for the disk.
+            last_words: whether this may use the room that was set aside for the time when the disk is full.
+
         Raises:
             StorageBusyError: another process kept the lock too long.
-            StorageFullError: the disk is full; nothing was written.
+            StorageFullError: the disk is full, or only what was set aside is left; nothing was written.
             StorageUnreachableError: the database server is not there, or went away: whether the commit that was under
                 way came through is not known.
             StorageError: any other failure; nothing was written.
         """
+        if self.reserve is not None and not last_words:
+            self.reserve.keep(self.name)
         if (shared := self._shared_here()) is not None:
             with self._translated(), shared.part(durable) as connection:
                 yield connection

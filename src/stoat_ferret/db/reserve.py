@@ -15,8 +15,17 @@ AMPLE_BYTES = 1 << 20
 """The reserve is set aside, also anew, only where so much stays free beside it."""
 
 
+def full(name: str) -> str:
+    """Say that the disk of a database is full."""
+    return f"The disk that holds {name} is full. Free some space on it and try again."
+
+
 class Reserve:
-    """A file without a meaning of its own, whose room is given up when it is needed."""
+    """A file without a meaning of its own, whose room is given up when it is needed.
+
+    Given up, it stays as an empty file. Every process sees by that, until there is room again, that what is left of the
+    disk is for last words: whatever else was written into it would leave none for them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,7 +33,7 @@ class Reserve:
     def hold(self) -> None:
         """Set the room aside, if it is not yet, and if there is ample room."""
         try:
-            if self._path.exists() or shutil.disk_usage(self._path.parent).free < RESERVE_BYTES + AMPLE_BYTES:
+            if self._size() or shutil.disk_usage(self._path.parent).free < RESERVE_BYTES + AMPLE_BYTES:
                 return
             descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         except OSError:
@@ -36,22 +45,53 @@ class Reserve:
         finally:
             os.close(descriptor)
 
+    def keep(self, name: str) -> None:
+        """Make sure that what is left of the disk is not what was set aside; it is set aside anew where there is room.
+
+        Args:
+            name: of the database that is to be written, for people.
+
+        Raises:
+            StorageFullError: it is.
+        """
+        if self._size() == 0:
+            self.hold()
+            if self._size() == 0:
+                raise StorageFullError(full(name))
+
+    def _size(self) -> int | None:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return None
+
     def release(self) -> bool:
         """Give the room up; True where there was some, so that what failed is worth another try."""
         try:
-            self._path.unlink()
+            if not self._size():
+                return False
+            os.truncate(self._path, 0)
         except OSError:
             return False
         return True
 
 
-class HasReserve(Protocol):
-    """Something whose methods may use a reserve."""
+class OnDisk(Protocol):
+    """Something on a disk that may have a reserve."""
 
     reserve: Reserve | None
 
 
-S = TypeVar("S", bound=HasReserve)
+class Writer(Protocol):
+    """Something whose methods write a database."""
+
+    @property
+    def database(self) -> OnDisk:
+        """Where."""
+        ...
+
+
+S = TypeVar("S", bound=Writer)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -64,7 +104,7 @@ def with_last_reserve(method: Callable[Concatenate[S, P], T]) -> Callable[Concat
         try:
             return method(owner, *args, **kwargs)
         except StorageFullError:
-            if owner.reserve is None or not owner.reserve.release():
+            if owner.database.reserve is None or not owner.database.reserve.release():
                 raise
             return method(owner, *args, **kwargs)
 

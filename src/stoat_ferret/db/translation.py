@@ -1,5 +1,6 @@
 """What went wrong in a database, in the project's own errors: said to people, and told apart by whoever tries again."""
 
+from stoat_ferret.db.reserve import full
 from stoat_ferret.errors import StorageBusyError, StorageError, StorageFullError, StorageUnreachableError
 
 BUSY_STATES = ("55P03", "40P01", "40001", "53300", "57014")
@@ -20,7 +21,7 @@ def sqlite_error(error: BaseException | None, name: str) -> StorageError:
     if "locked" in text or "busy" in text:
         return StorageBusyError(f"The database {name} is locked by another process. Try again in a few seconds.")
     if "full" in text:
-        return StorageFullError(f"The disk that holds {name} is full. Free some space on it and try again.")
+        return StorageFullError(full(name))
     return StorageError(f"The database {name} could not be used: {text}.")
 
 

@@ -276,7 +276,10 @@ class _Run:
 
     async def _pass_on_progress(self) -> None:
         if unsent := self.context.take_progress():
-            await _stubbornly(lambda: self.queue.report(self.claim, *unsent))
+            try:
+                await _stubbornly(lambda: self.queue.report(self.claim, *unsent), on=PASSING)
+            except StorageError as error:  # a full disk: that a job ends must not wait for what it said before
+                log.warning("progress not recorded", error=error.message)
 
     async def _change_fence(self, change: Callable[[Connection, Claim], None]) -> None:
         if self.catalogue is None:

@@ -31,6 +31,7 @@ class TroubledQueue(InMemoryJobQueue):
         super().__init__(run_on_submit=False, **options)
         self.trouble: dict[str, int] = {}
         self.reports: list[tuple[float | None, Progress]] = []
+        self.full = False
 
     def _fail(self, name: str) -> None:
         if self.trouble.get(name, 0) > 0:
@@ -51,6 +52,8 @@ class TroubledQueue(InMemoryJobQueue):
 
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         self.reports.append((fraction, progress))
+        if self.full:
+            raise StorageFullError
         await super().report(claim, fraction, progress)
 
 
@@ -104,6 +107,18 @@ async def until_cancelled(context: JobContext) -> None:
 
 
 class TestOutcomes:
+    async def test_a_job_ends_though_its_progress_finds_no_room(self, queue: TroubledQueue) -> None:
+        """On a full disk there is room set aside for the end, none for what was said on the way."""
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.progress("probe", 3, 10)
+            queue.full = True
+            raise StorageFullError
+
+        job = await ended(queue, handler)
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "STORAGE_FULL")
+        assert len(queue.reports) == 1
+
     async def test_what_the_handler_returns_is_the_result(self, queue: TroubledQueue) -> None:
         """And the job is complete."""
 

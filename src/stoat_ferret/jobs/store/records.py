@@ -31,7 +31,6 @@ from uuid_utils.compat import uuid7
 from stoat_ferret.db.engine import WRITE, Database
 from stoat_ferret.db.job_tables import counters, jobs
 from stoat_ferret.db.prepared import Prepared
-from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.db.write_lock import DATABASE_CLOCK, SINCE
 from stoat_ferret.errors import FencedError, JobNotFoundError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus
@@ -108,7 +107,6 @@ class Records:
         database: where they are.
         lease_seconds: how long a claim holds that is not renewed.
         catalogue: where runs store their effects; it is asked whether a run that died had stored anything.
-        reserve: room on the disk for what must be recorded when it is full.
         dispatch: told, in the same transaction, of every job that becomes ready, of the end of claims, and of workers.
         limits: how many jobs of a type may run at once, over all workers; a type without a number: any number.
         clock: the time in microseconds, for tests.
@@ -120,13 +118,11 @@ class Records:
         *,
         lease_seconds: float,
         catalogue: Database | None = None,
-        reserve: Reserve | None = None,
         dispatch: Dispatch | None = None,
         limits: Mapping[str, int] | None = None,
         clock: Callable[[], int] | None = None,
     ) -> None:
         self.database = database
-        self.reserve = reserve
         self.catalogue = catalogue
         self.lease_seconds = lease_seconds
         self.limits = dict(limits or {})
@@ -134,8 +130,8 @@ class Records:
         self._lease_us = int(lease_seconds * 1_000_000)
         self._clock = clock
 
-    def _write(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
-        return self.database.write(durable=durable)
+    def _write(self, *, durable: bool = True, last_words: bool = False) -> AbstractContextManager[Connection]:
+        return self.database.write(durable=durable, last_words=last_words)
 
     def _now(self, connection: Connection) -> int:
         """Give the time, in microseconds; within a transaction that writes, on Postgres, that at which it began."""

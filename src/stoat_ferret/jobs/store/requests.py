@@ -125,7 +125,7 @@ class Requests(Records):
             JobNotFoundError: there is none with this id.
             JobAlreadyFinishedError: it has ended already.
         """
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             found, now = row(connection, job_id), self._now(connection)
             job = self._change(connection, found, cancelled(found, now=now))
             self._settle(connection, job, now)

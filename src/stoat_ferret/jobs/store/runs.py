@@ -124,7 +124,7 @@ class Runs(Records):
     def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         """Hand back what was left behind, then take the next job that may run."""
         # A claim that a power cut undoes is no loss: the job is pending again, and its worker is gone.
-        with self._write(durable=False) as connection:
+        with self._write(durable=False, last_words=True) as connection:
             self._take_back_expired(connection)
             at = self._at(connection, wanted)
             for query in _first(at):
@@ -139,7 +139,7 @@ class Runs(Records):
             now = self._now(connection)
             if not any(query.rows(connection, now=now) for query in (HAS_EXPIRED, HAS_OVERDUE)):
                 return []
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             return self._take_back_expired(connection)
 
     @with_last_reserve
@@ -149,7 +149,7 @@ class Runs(Records):
         Raises:
             FencedError: the job is no longer this worker's.
         """
-        with self._write(durable=False) as connection:
+        with self._write(durable=False, last_words=True) as connection:
             found = own(connection, claim)
             # No new revision: nothing changed that a client sees.
             self._set(connection, found, {"lease_expires_at": self._now(connection) + self._lease_us})
@@ -196,6 +196,7 @@ class Runs(Records):
                     return True
             return False
 
+    @with_last_reserve
     def await_parts(self, claim: Claim, checkpoint: dict[str, Any]) -> bool:
         """Let the job wait, on no worker's slot, until its parts have ended; then it goes on with the checkpoint.
 
@@ -204,7 +205,7 @@ class Runs(Records):
         Raises:
             FencedError: the job is no longer this worker's.
         """
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             found = own(connection, claim)
             if found["cancel_requested"] or not UNFINISHED_PARTS.rows(connection, parent_id=found["id"]):
                 return False
@@ -218,7 +219,7 @@ class Runs(Records):
         Raises:
             FencedError: the job is no longer this worker's.
         """
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             return self._end(connection, own(connection, claim), outcome)
 
     @with_last_reserve
@@ -228,7 +229,7 @@ class Runs(Records):
         Raises:
             FencedError: the job is no longer this worker's.
         """
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             found, now = own(connection, claim), self._now(connection)
             run_after = now + int(after_seconds * 1_000_000) if after_seconds else None
             job = self._change(connection, found, handed_back(found, now=now, run_after=run_after))

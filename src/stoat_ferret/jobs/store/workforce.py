@@ -32,9 +32,9 @@ class Workforce(Records):
     @with_last_reserve
     def heartbeat(self, worker_id: str, profile: WorkerProfile | None = None) -> None:
         """Say that a worker, in this process, is alive; the first time makes it known."""
-        if self.reserve is not None:
-            self.reserve.hold()
-        with self._write(durable=False) as connection:
+        if self.database.reserve is not None:
+            self.database.reserve.hold()
+        with self._write(durable=False, last_words=True) as connection:
             now = self._now(connection)
             if self._dispatch is not None:
                 self._dispatch.alive(connection, worker_id)
@@ -51,7 +51,7 @@ class Workforce(Records):
     @with_last_reserve
     def dismiss(self, worker_id: str) -> None:
         """Forget a worker that has ended in good order."""
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             connection.execute(delete(workers).where(workers.c.id == worker_id))
             if self._dispatch is not None:
                 self._dispatch.gone(connection, worker_id)
@@ -92,7 +92,7 @@ class Workforce(Records):
 
     def _can_write(self) -> bool:
         try:
-            with self._write(durable=False):
+            with self._write(durable=False, last_words=True):
                 return True
         except StorageBusyError:
             return False
@@ -119,7 +119,7 @@ class Workforce(Records):
         stale = [found.id for found in known if found.seen_at < now - STALE_WORKER_SECONDS * 1_000_000]
         if not gone and not stale:
             return 0
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             left = left_behind(connection, gone)
             for found in left:
                 self._take_back(connection, found, now)
@@ -136,7 +136,7 @@ class Workforce(Records):
         with self.database.read() as connection:
             known = connection.execute(select(workers.c.id).where(_is_process(host, pid))).scalars().all()
             barren = [found["id"] for found in left_behind(connection, known) if self._stored_nothing(found)]
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:
             left, now = left_behind(connection, known), self._now(connection)
             for found in left:
                 self._take_back(connection, found, now, struck if found["id"] in barren else handed_back)

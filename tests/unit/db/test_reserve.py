@@ -1,0 +1,137 @@
+"""Room for last words on a full disk: given up for them, and kept from everything else until there is room again."""
+
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from stoat_ferret.db.engine import Database, open_sqlite
+from stoat_ferret.db.job_tables import job_records
+from stoat_ferret.db.reserve import AMPLE_BYTES, RESERVE_BYTES, Reserve, with_last_reserve
+from stoat_ferret.db.tables import catalogue
+from stoat_ferret.errors import StorageFullError
+from stoat_ferret.jobs.model import JobRequest
+from stoat_ferret.jobs.store import JobStore
+
+Usage = namedtuple("Usage", "total used free")
+
+
+class Disk:
+    """What `shutil.disk_usage` says is free."""
+
+    free = 100 << 20
+
+    def __call__(self, _path: Path) -> Usage:
+        return Usage(100 << 20, 0, self.free)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Give a disk with room."""
+    disk = Disk()
+    monkeypatch.setattr("shutil.disk_usage", disk)
+    return disk
+
+
+@pytest.fixture
+def held(tmp_path: Path, disk: Disk) -> Reserve:
+    """Give a reserve that was set aside."""
+    reserve = Reserve(tmp_path / "reserve")
+    reserve.hold()
+    return reserve
+
+
+def in_use(reserve: Reserve, tmp_path: Path) -> tuple[Database, JobStore]:
+    library, records = open_sqlite(tmp_path / "library.db"), open_sqlite(tmp_path / "jobs.db")
+    catalogue.create_all(library.engine)
+    job_records.create_all(records.engine)
+    library.reserve = records.reserve = reserve
+    return library, JobStore(records, lease_seconds=10, catalogue=library)
+
+
+def test_room_is_set_aside_and_given_up_once(held: Reserve, tmp_path: Path, disk: Disk) -> None:
+    """The second one who asks is told that there is none."""
+    assert (tmp_path / "reserve").stat().st_blocks * 512 >= RESERVE_BYTES
+    disk.free = 0
+    assert held.release()
+    assert (tmp_path / "reserve").stat().st_blocks == 0
+    assert not held.release()
+
+
+def test_none_is_set_aside_where_that_would_fill_the_disk(tmp_path: Path, disk: Disk) -> None:
+    """Nothing is refused then: who knows how much is to be written."""
+    disk.free = RESERVE_BYTES + AMPLE_BYTES - 1
+    reserve = Reserve(tmp_path / "reserve")
+    reserve.hold()
+    assert not (tmp_path / "reserve").exists()
+    reserve.keep("a database")
+    assert not reserve.release()
+
+
+def test_only_last_words_are_written_once_it_was_given_up(held: Reserve, tmp_path: Path, disk: Disk) -> None:
+    """Or a scan would fill what a job's record needs to say that the scan has failed."""
+    library, store = in_use(held, tmp_path)
+    try:
+        store.submit(JobRequest(type="scan", payload={}))
+        disk.free = 0
+        held.release()
+        with pytest.raises(StorageFullError, match=r"library\.db is full\. Free some space"), library.write():
+            pass
+        with pytest.raises(StorageFullError):
+            store.submit(JobRequest(type="scan", payload={"other": 1}))
+        claim = store.claim("worker")
+        assert claim is not None
+        store.renew(claim)
+        store.heartbeat("worker")
+        store.release(claim)
+    finally:
+        library.close()
+        store.database.close()
+
+
+def test_there_is_room_again_as_soon_as_somebody_wants_to_write(held: Reserve, tmp_path: Path, disk: Disk) -> None:
+    """And it is set aside anew first, also by another process than the one that gave it up."""
+    library, store = in_use(Reserve(tmp_path / "reserve"), tmp_path)
+    try:
+        disk.free = 0
+        held.release()
+        disk.free = 100 << 20
+        with library.write():
+            pass
+        assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
+        store.submit(JobRequest(type="scan", payload={}))
+    finally:
+        library.close()
+        store.database.close()
+
+
+class Diary:
+    """Something that writes, on a disk that is full as often as `failures` says."""
+
+    def __init__(self, database: Database, failures: int) -> None:
+        self.database = database
+        self.failures = failures
+        self.calls = 0
+
+    @with_last_reserve
+    def write(self) -> int:
+        """Give how often it was tried."""
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise StorageFullError
+        return self.calls
+
+
+def test_last_words_are_tried_twice_and_not_for_ever(held: Reserve, tmp_path: Path, disk: Disk) -> None:
+    """The second time in the room that was given up for them."""
+    library, store = in_use(held, tmp_path)
+    try:
+        disk.free = 0
+        assert Diary(library, 1).write() == 2
+        hopeless = Diary(library, 9)
+        with pytest.raises(StorageFullError):
+            hopeless.write()
+        assert hopeless.calls == 1
+    finally:
+        library.close()
+        store.database.close()
