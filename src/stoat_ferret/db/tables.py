@@ -120,6 +120,7 @@ videos = Table(
     Column("fingerprint", words(32), index=True),
     Column("content_id", Words),
     Column("probe_level", words(8), nullable=False),
+    Column("probe_version", Whole, nullable=False, server_default=text("1")),  # `media.info.PROBE_VERSION` of that time
     Column("probe_error", Words),
     Column("probe_error_code", words(32)),
     Column("probe_error_at", BigInteger),
@@ -229,6 +230,7 @@ rejects = Table(
     Column("code", words(32), nullable=False),
     Column("reason", Words, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("probe_version", Whole, nullable=False, server_default=text("1")),
     Index("ix_rejects_inode", "inode"),
 )
 

@@ -17,7 +17,7 @@ from stoat_ferret.library.models import FileKey, KnownFile, Outcome
 from stoat_ferret.library.repository import steps
 from stoat_ferret.library.results import FileResult
 from stoat_ferret.library.text import searchable_text
-from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
+from stoat_ferret.media.info import PROBE_VERSION, ChapterInfo, MediaInfo, StreamInfo
 
 INFO_COLUMNS = tuple(
     "duration container width height rotation display_width display_height video_codec video_profile pixel_format "
@@ -131,6 +131,7 @@ def _video_values(result: FileResult) -> dict[str, Any]:
         "created_at_in_camera": _microseconds(info.created_at_in_camera),
         "fingerprint": result.fingerprint,
         "probe_level": "full",
+        "probe_version": PROBE_VERSION,
         "probe_error": None,
         "probe_error_code": None,
         "probe_error_at": None,
@@ -204,6 +205,7 @@ def store_rejects(
             "code": result.code,
             "reason": result.reason,
             "at": now,
+            "probe_version": PROBE_VERSION,
         }
         for folder_pk, result in outcomes
         if result.path not in present
@@ -223,6 +225,7 @@ def store_rejects(
             "probe_error": result.reason,
             "probe_error_code": result.code,
             "probe_error_at": now,
+            "probe_version": PROBE_VERSION,
             "content_id": (present[result.path].content_id if present[result.path].key.same_file(result.key) else None),
         }
         for _, result in outcomes

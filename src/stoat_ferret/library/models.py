@@ -9,6 +9,10 @@ LibraryState = Literal["online", "offline"]
 Watching = Literal["events", "polling"]
 
 
+QUARANTINED = ("PROBE_CRASHED", "PROBE_TIMEOUT")
+"""Codes of files that ended the process which examined them, twice."""
+
+
 class Outcome(StrEnum):
     """What a scan did about one file."""
 
@@ -174,6 +178,8 @@ class KnownFile:
     state: VideoState | None = None
     birth_ns: int | None = None
     """When the file was made, in nanoseconds since 1970 UTC; None where the file system does not say."""
+    outdated: bool = False
+    """It was last examined by a probe that said less than the present one does."""
     reject_outcome: Outcome | None = None
     """Set where the file, as it is, was found not to be a usable video: failed or skipped."""
     code: str | None = None

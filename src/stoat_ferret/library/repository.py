@@ -30,6 +30,7 @@ from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.covering import libraries_at, library_from_row
 from stoat_ferret.library.models import (
+    QUARANTINED,
     UNSET,
     FileKey,
     KnownFile,
@@ -42,6 +43,7 @@ from stoat_ferret.library.models import (
     VideoDetail,
     Watching,
 )
+from stoat_ferret.media.info import PROBE_VERSION
 
 T = TypeVar("T")
 
@@ -50,7 +52,8 @@ VIDEO_COLUMNS = [videos.c[name] for name in VIDEO_FIELDS]
 FOLDER = Prepared(select(folders).where(folders.c.path_bytes == bindparam("path")))
 KNOWN_COLUMNS = [
     videos.c[name]
-    for name in "path_bytes size mtime_ns inode device birth_ns pk id state probe_error probe_error_code".split()
+    for name in "path_bytes size mtime_ns inode device birth_ns pk id state".split()
+    + "probe_error probe_error_code probe_version".split()
 ]
 SETTLE_SECONDS = 5.0
 ROWS_A_STEP = 1_000
@@ -367,6 +370,7 @@ def known_reject(row: Row[*tuple[Any, ...]]) -> KnownFile:
     return KnownFile(
         path=row.path_bytes,
         key=_key_from_row(row),
+        outdated=_is_outdated(row, row.code),
         reject_outcome=Outcome(row.outcome),
         code=row.code,
         reason=row.reason,
@@ -383,7 +387,13 @@ def known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
         video_id=row.id,
         state=row.state,
         birth_ns=row.birth_ns,
+        outdated=_is_outdated(row, row.probe_error_code),
         reject_outcome=Outcome.FAILED if broken else None,
         code=row.probe_error_code,
         reason=row.probe_error,
     )
+
+
+def _is_outdated(row: Row[*tuple[Any, ...]], code: str | None) -> bool:
+    """Tell whether another look would say more. What was set aside for what it did to a probe waits to be asked for."""
+    return row.probe_version < PROBE_VERSION and code not in QUARANTINED

@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+PROBE_VERSION = 2
+"""Raise it when the probe learns to say more, so that the next scan looks at every file again."""
+
 StreamKind = Literal["video", "audio", "subtitle", "data", "attachment"]
 Hdr = Literal["sdr", "hdr10", "hdr10_plus", "hlg", "dolby_vision"]
 

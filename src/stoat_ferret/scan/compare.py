@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 import xxhash
 
 from stoat_ferret.library.models import KnownFile
+from stoat_ferret.media.info import PROBE_VERSION
 from stoat_ferret.scan.listing import FileEntry, FolderListing, join
 from stoat_ferret.scan.rules import Rules
-
-PROBE_VERSION = 1
-"""Raise it when the probe learns to say more, so that the next scan looks at every file again."""
 
 MTIME_GRANULARITY_NS = 3_000_000_000
 """FAT keeps times to 2 s: a file may change again within it and look the same. Such a folder gets no digest yet."""
@@ -34,7 +32,7 @@ class FolderChanges:
     """What a folder's listing means."""
 
     probe: tuple[Seen, ...]
-    """New or changed: to be examined."""
+    """New or changed, or last examined by a probe that said less: to be examined."""
     restored: tuple[Seen, ...]
     """Were missing, are there again as they were: nothing needs to be read."""
     rejected: tuple[Seen, ...]
@@ -127,6 +125,8 @@ def compare(
 
 def _is_as_known(seen: Seen, *, any_inode: bool) -> bool:
     assert seen.known is not None  # noqa: S101  # the caller has looked
+    if seen.known.outdated:
+        return False
     key = seen.known.key
     return key.same_content(seen.entry.key) if any_inode else key.same_file(seen.entry.key)
 

@@ -18,6 +18,7 @@ LOW_WATER = 64
 
 
 STILL_WRITTEN = "STILL_WRITTEN"
+SAYS_MORE = "PROBE_SAYS_MORE"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -147,6 +148,7 @@ def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
             bytes_read=outcome.bytes_read,
             origin=None if failure.passing else seen.origin,
         )
+    code, reason = _why_again(seen)
     return FileResult(
         path=seen.path,
         key=_key(seen, outcome),
@@ -158,7 +160,17 @@ def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
         birth_ns=None if outcome.stat is None else outcome.stat.birth_ns,
         origin=seen.origin,
         twin=seen.twin,
+        code=code,
+        reason=reason,
     )
+
+
+def _why_again(seen: Seen) -> tuple[str | None, str | None]:
+    """Say why a file is examined that did not change: nobody should look for what has happened to it."""
+    known = seen.known
+    if known is None or not known.outdated or not known.key.same_file(seen.entry.key):
+        return None, None
+    return SAYS_MORE, "The file is as it was; this version of stoat-ferret tells more of a video."
 
 
 def still_written(seen: Seen) -> FileResult:

@@ -63,7 +63,9 @@ class Matcher:
     def _is_found(self, seen: Seen) -> bool:
         """Tell whether a file is one that was elsewhere, as it is: nothing of it needs to be read."""
         origin = seen.origin
-        return origin is not None and origin.key.same_file(seen.entry.key) and not self._options.force
+        if origin is None or origin.outdated or self._options.force:
+            return False
+        return origin.key.same_file(seen.entry.key)
 
     def _compare(self, listing: FolderListing, known: KnownFolder | None, mark: bytes) -> FolderChanges:
         """Compare by digest, or file by file where that differs or everything is to be examined again."""

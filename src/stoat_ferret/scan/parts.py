@@ -156,14 +156,22 @@ def _known_to_json(known: KnownFile | None) -> list[Any] | None:
     if known is None:
         return None
     path, key = paths.encode_base64(known.path), known.key
-    return [path, [key.size, key.mtime_ns, key.inode, key.device], known.video_pk, known.video_id, known.state]
+    stat = [key.size, key.mtime_ns, key.inode, key.device]
+    return [path, stat, known.video_pk, known.video_id, known.state, known.outdated]
 
 
 def _known_from_json(values: list[Any] | None) -> KnownFile | None:
     if values is None:
         return None
-    path, key, pk, video_id, state = values
-    return KnownFile(path=paths.decode_base64(path), key=FileKey(*key), video_pk=pk, video_id=video_id, state=state)
+    path, key, pk, video_id, state, *further = values
+    return KnownFile(
+        path=paths.decode_base64(path),
+        key=FileKey(*key),
+        video_pk=pk,
+        video_id=video_id,
+        state=state,
+        outdated=further == [True],  # a part that was made by an earlier version does not say
+    )
 
 
 def _file_from_json(folder: bytes, values: list[Any]) -> Seen:

@@ -10,8 +10,8 @@ from typing import Literal
 from stoat_ferret import paths
 from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.library import history
-from stoat_ferret.library.history import QUARANTINED, Event
-from stoat_ferret.library.models import Library, Outcome, Video
+from stoat_ferret.library.history import Event
+from stoat_ferret.library.models import QUARANTINED, Library, Outcome, Video
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.scan.links import look_through
 from stoat_ferret.scan.listing import Oddity
