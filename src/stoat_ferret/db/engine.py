@@ -374,9 +374,7 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         durability = connection.get_execution_options().get(WRITE)
         if durability is None:
             return
-        take_write_lock(connection, schema)
-        if durability == "NORMAL":
-            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+        take_write_lock(connection, schema, durable=durability == "FULL")
 
     return Database(engine, f"{shown(url)} ({schema})")
 

@@ -7,10 +7,9 @@ Postgres before version 17 covers it. So whoever waits in vain for the lock look
 has said nothing for too long. What it was at is rolled back, and its process, should it wake, is told so.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
 
 SILENT_SECONDS = 5
 """How long the holder of the lock may leave the server waiting for its next word."""
@@ -39,27 +38,37 @@ END_SILENT_HOLDER = text(
 )
 
 
-def take_write_lock(connection: Connection, schema: Schema) -> None:
+def take_write_lock(connection: Connection, schema: Schema, *, durable: bool) -> None:
     """Take the lock until the transaction ends; waits as long as `lock_timeout` allows. Notes the time; see `SINCE`.
+
+    A commit that is not `durable` does not wait for the disk.
 
     Must be the first statement of a transaction that decides anything: it may be rolled back and begun anew.
 
     Raises:
-        OperationalError: another session holds it, and is at work.
+        psycopg.errors.LockNotAvailable: another session holds it, and is at work.
+        psycopg.Error: anything else went wrong.
     """
-    # The clock is read once there is a row, so after the lock was taken.
-    lock = f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]}) OFFSET 0"
-    statement = f"SELECT {DATABASE_CLOCK} FROM ({lock}) AS locked"  # noqa: S608  # of constants
+    driver: Any = connection.connection.driver_connection
     try:
-        since = connection.exec_driver_sql(statement).scalar_one()
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        since = _locked_since(driver, WRITE_LOCKS[schema], durable)
+    except connection.dialect.loaded_dbapi.Error as error:
+        if error.sqlstate != LOCK_NOT_AVAILABLE:
             raise
-        driver = connection.connection.driver_connection
-        assert driver is not None  # noqa: S101  # it has just been used
         driver.rollback()
         about = {"key": WRITE_LOCKS[schema], "seconds": SILENT_SECONDS, "name": APPLICATION}
         if not connection.execute(END_SILENT_HOLDER, about).all():
             raise
-        since = connection.exec_driver_sql(statement).scalar_one()
-    connection.info[SINCE] = int(since)
+        since = _locked_since(driver, WRITE_LOCKS[schema], durable)
+    connection.info[SINCE] = since
+
+
+def _locked_since(driver: Any, key: int, durable: bool) -> int:
+    # The clock is read once there is a row, so after the lock was taken.
+    lock = f"SELECT pg_advisory_xact_lock({key}) OFFSET 0"
+    statement = f"SELECT {DATABASE_CLOCK} FROM ({lock}) AS locked"  # noqa: S608  # of constants
+    with driver.pipeline():  # with the BEGIN that the driver says first, in one journey
+        cursor = driver.execute(statement)
+        if not durable:
+            driver.execute("SET LOCAL synchronous_commit TO OFF")
+    return int(cursor.fetchone()[0])

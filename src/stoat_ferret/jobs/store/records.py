@@ -11,14 +11,16 @@ from functools import cache
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
     Insert,
     Select,
+    Update,
     bindparam,
+    cast,
     func,
-    insert,
     literal,
     literal_column,
     or_,
@@ -143,19 +145,19 @@ class Records:
             return int(connection.info[SINCE])
         return int(connection.exec_driver_sql(f"SELECT {DATABASE_CLOCK}").scalar_one())
 
-    def _add(self, connection: Connection, request: JobRequest) -> Job:
+    def _add(self, connection: Connection, request: JobRequest) -> Job | None:
+        """Record a new job; None where an equal one is pending."""
         new = new_row(request, job_id=str(uuid7()), now=self._now(connection))
-        new["revision"] = next_revision(connection)
-        (found,) = _inserting(*new).rows(connection, **new)
-        self._tell(connection, found, new, is_new=True)
-        return as_job(found)
+        for found in _inserting(*new).rows(connection, **new):
+            self._tell(connection, found, new, is_new=True)
+            return as_job(found)
+        return None
 
     def _change(self, connection: Connection, present: Row, changes: Changes) -> Job:
         if not changes:
             return as_job(present)
-        changes = changes | {"revision": next_revision(connection)}
-        self._set(connection, present, changes)
-        changed = {**present, **changes}
+        (counted,) = _changing(*changes).rows(connection, **changes, job_id=present["id"])
+        changed = {**present, **changes, **counted}
         self._tell(connection, changed, changes, present["engine_id"])
         return as_job(changed)
 
@@ -250,11 +252,6 @@ def left_behind(connection: Connection, worker_ids: Collection[str]) -> list[Row
 
 
 @cache
-def _inserting(*columns: str) -> Prepared:
-    return Prepared(insert(jobs).values({name: bindparam(name) for name in columns}).returning(*jobs.c))
-
-
-@cache
 def _updating(*columns: str) -> Prepared:
     values: dict[str, Any] = {name: bindparam(name) for name in columns}
     return Prepared(update(jobs).where(jobs.c.id == bindparam("job_id")).values(values))
@@ -275,7 +272,7 @@ COUNT_UP = _count_up()
 _NOTIFIED = func.pg_notify(literal_column(f"'{CHANGED}'"), literal_column("''")).label("notified")
 _COUNTED = COUNT_UP["postgresql"].statement
 assert isinstance(_COUNTED, Insert)  # noqa: S101  # made above
-NEXT_REVISION = {**COUNT_UP, "postgresql": Prepared(_COUNTED.returning(_NOTIFIED))}
+NEXT_REVISION = _COUNTED.returning(_NOTIFIED)
 
 
 def count_up(connection: Connection, name: str, by: float = 1) -> float:
@@ -284,7 +281,34 @@ def count_up(connection: Connection, name: str, by: float = 1) -> float:
     return float(counted["value"])
 
 
-def next_revision(connection: Connection) -> int:
-    """Give the number of a change: in the order of commits, since there is one writer at a time."""
-    (counted,) = NEXT_REVISION[connection.dialect.name].rows(connection, name=REVISION, by=1)
-    return int(counted["value"])
+class _Counted:
+    """A change of a job's record, with the number of the change: in the order of commits, as there is one writer.
+
+    On Postgres both are one statement, since each takes a journey to the server, for which other writers wait.
+    """
+
+    def __init__(self, on_sqlite: Insert | Update, on_postgres: Insert | Update, *returned: ColumnElement[Any]) -> None:
+        self._given = Prepared(on_sqlite.values(revision=bindparam("revision")).returning(*returned))
+        number = select(cast(NEXT_REVISION.cte("counted").c.value, BigInteger)).scalar_subquery()
+        self._with_number = Prepared(on_postgres.values(revision=number).returning(*returned))
+
+    def rows(self, connection: Connection, **parameters: Any) -> list[dict[str, Any]]:
+        """Give what it returns."""
+        if connection.dialect.name == "postgresql":
+            return self._with_number.rows(connection, **parameters, name=REVISION, by=1)
+        return self._given.rows(connection, **parameters, revision=int(count_up(connection, REVISION)))
+
+
+@cache
+def _inserting(*columns: str) -> _Counted:
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    # What is there already, under the one unique index, is an equal one that is pending.
+    each = (dialect.insert(jobs).values(values).on_conflict_do_nothing() for dialect in (sqlite, postgresql))
+    return _Counted(*each, *jobs.c)
+
+
+@cache
+def _changing(*columns: str) -> _Counted:
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    change = update(jobs).where(jobs.c.id == bindparam("job_id")).values(values)
+    return _Counted(change, change, jobs.c.revision)

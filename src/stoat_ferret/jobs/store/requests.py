@@ -46,9 +46,10 @@ class Requests(Records):
             return submission
 
     def _submit(self, connection: Connection, request: JobRequest) -> Submission:
-        for found in EQUAL_PENDING.rows(connection, type=request.type, key=stored_text(request.key)):
-            return Submission(self._change(connection, found, joined(found, request)), joined=True)
-        return Submission(self._add(connection, request), joined=False)
+        if (added := self._add(connection, request)) is not None:
+            return Submission(added, joined=False)
+        (found,) = EQUAL_PENDING.rows(connection, type=request.type, key=stored_text(request.key))
+        return Submission(self._change(connection, found, joined(found, request)), joined=True)
 
     def recall(self, once: OnceKey) -> Job | None:
         """Give the job that came of an earlier submit under this key, if there was one.
