@@ -72,7 +72,7 @@ def split_states(query: str) -> tuple[str, list[str]]:
     kept: list[str] = []
     for number, part in enumerate(query.split('"')):
         if number % 2 == 0:
-            words = part.split(" ")
+            words = part.split()
             states += [word[3:].lower() for word in words if _is_state(word)]
             part = " ".join(word for word in words if not _is_state(word))  # noqa: PLW2901 - what is left of it
         kept.append(part)

@@ -215,13 +215,14 @@ def patch_video(
 ) -> VideoDetailResponse:
     """Merge what is given into what people have set of the video. No scan touches it, and it goes with a moved file.
 
-    With `If-Match`, only where the video is still as that `ETag` says: else 412 `PRECONDITION_FAILED`.
+    With `If-Match`, only where the video still is as one of its tags says: else 412 `PRECONDITION_FAILED`.
     """
     before = library.video(video_id)
     wanted = request.headers.get("If-Match")
-    if wanted is not None and wanted.strip() not in ("*", f'"{_etag(library, before)}"'):
+    tags = None if wanted is None or wanted.strip() == "*" else {tag.strip() for tag in wanted.split(",")}
+    if tags is not None and f'"{_etag(library, before)}"' not in tags:
         raise PreconditionFailedError(CHANGED)
-    expected = None if wanted is None or wanted.strip() == "*" else before.updated_at
+    expected = None if tags is None else before.updated_at
     if not set_own(library.database, video_id, body.given(), expected_at=expected):
         raise PreconditionFailedError(CHANGED)
     detail = library.video_detail(video_id)
