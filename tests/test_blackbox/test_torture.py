@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from torture import kills, storage_faults, strace, worker_deaths
+from torture import kills, probe_deaths, storage_faults, strace, worker_deaths
 from torture.engines import open_engine
 from torture.reckoning import Figures
 
@@ -69,3 +69,13 @@ def test_every_file_is_accounted_for_though_workers_and_probe_processes_die(tmp_
         figures = worker_deaths.torture(engine, tmp_path, deaths=10, seed=SEED, files=800, scans_a_checkpoint=2)
     check(figures)
     assert figures.disturbances.total() >= 10
+
+
+@pytest.mark.slow
+def test_a_pool_loses_no_file_with_its_processes(tmp_path: Path) -> None:
+    """Each comes back once, as without any death or set aside."""
+    figures = probe_deaths.torture(tmp_path, deaths=30, seed=SEED, files=60)
+    assert figures["violations"] == []
+    assert sum(figures["deaths"].values()) == 30
+    assert figures["restarts"] >= 25  # of the last, the pool may not have heard
+    assert figures["examined"] > 0
