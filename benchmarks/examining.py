@@ -1,6 +1,6 @@
 """Where the time of examining one file goes, in microseconds, by container.
 
-usage: examining.py [--corpus DIR | --files 120] [--runs 5]
+usage: examining.py [--corpus DIR | --files 120] [--runs 5] [--a-container 36]
 
 Does in this process, one after the other, what a process that examines files does for each: open and look at the file's
 state, fingerprint, the media facts, the answer as JSON. Of each file the fastest of some runs counts, of each container
@@ -100,11 +100,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     _corpus.add_arguments(parser, files=120)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--a-container", type=int, default=24, help="files of each container looked at, at most")
+    parser.add_argument("--a-container", type=int, default=36, help="files of each container looked at, at most")
     args = parser.parse_args()
     with _corpus.chosen(args) as folder:
         sorted_out = _corpus.by_container(_corpus.films(folder))
-        chosen = {name: files[: args.a_container] for name, files in sorted_out.items()}
+        chosen = {name: _corpus.some(files, args.a_container) for name, files in sorted_out.items()}
         _corpus.warm([path for files in chosen.values() for path in files])
         figures = {name: measure(files, args.runs) for name, files in chosen.items()}
     parts = ", ".join(f"{name} {figure['processor_us']['all'] / 1000:.2f}" for name, figure in figures.items())

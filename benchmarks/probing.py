@@ -11,7 +11,9 @@ Three ratios of medians, all "times as fast":
 - a first scan and then a thumbnail of every film over HTTP, two requests at a time, against MiniDLNA, which makes
   none.
 
-Each run starts from an empty catalogue; all are warm: the films lie in the page cache. Where MiniDLNA or ffprobe is not
+Each run starts from an empty catalogue, with a server that has been started, as MiniDLNA and ffprobe are not; all are
+warm: the films lie in the page cache. `processor_ms_a_file` is what other programs on the machine disturb least
+(all processes together, the start of those that examine files included). Where MiniDLNA or ffprobe is not
 there, it says how to get it. With the films that it makes, about two minutes.
 """
 
@@ -48,6 +50,8 @@ class Scan:
 def scan(films: Path, data: Path) -> Scan:
     """Scan films into an empty catalogue, then make all thumbnails."""
     with serve(data, STOAT_PROBE_WORKERS=str(_peers.AT_A_TIME)) as server:
+        (data / "nothing").mkdir()
+        server.finish(server.scan(data / "nothing"))  # the worker is up; processes that examine files are not
         process = psutil.Process(server.process.pid)
         before, started = processor_seconds(process), time.perf_counter()
         result = server.finish(server.scan(films))["result"]

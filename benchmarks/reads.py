@@ -36,7 +36,7 @@ def copy_some(films: Path, folder: Path, a_container: int) -> list[Path]:
     """Link or copy a few films of each container into a new folder; gives their paths in it."""
     made = []
     for files in _corpus.by_container(_corpus.films(films)).values():
-        for path in files[:a_container]:
+        for path in _corpus.some(files, a_container):
             target = folder / path.relative_to(films)
             target.parent.mkdir(parents=True, exist_ok=True)
             _corpus.link_or_copy(path, target)
