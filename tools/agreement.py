@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from stoat_ferret.media import picture, timing
 from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.origin import location, origin, without_location
+from stoat_ferret.media.streams import own_tags
 
 Json = dict[str, Any]
 Verdict = Literal["equal", "ours null", "wrong", "theirs absent"]
@@ -28,6 +30,12 @@ UNSAID = {"unknown", "unspecified", "reserved", "N/A", ""}
 """How ffprobe writes that it does not know."""
 CANNOT_TELL = object()
 """What ffprobe's side of a field is where the answer is not in what was asked; such a case is passed over."""
+FRAME_SIDE_DATA = "frame_side_data_list"
+"""Where a stream's document has what comes with its first frame; lacking where none was asked for, or came."""
+LOSSLESS = {"flac", "alac", "wavpack", "tta", "truehd", "mlp", "ape", "als", "tak", "shorten", "wmalossless"}
+"""Of these codecs it is stored how many bits a sample has."""
+MASTERING = "Mastering display metadata"
+PRIMARIES = ("red_x", "red_y", "green_x", "green_y", "blue_x", "blue_y", "white_point_x", "white_point_y")
 RECORDED_ONLY = "recorded_only"
 """Marks a document that holds only what EXPECTED.jsonl records."""
 CRITICAL = ("hdr", "rotation")
@@ -250,11 +258,124 @@ def _disposition(stream: Json) -> tuple[str, ...]:
 
 
 def _tags(part: Json) -> dict[str, str]:
+    """Where it was filmed is kept apart."""
+    return without_location(_short_tags(part))
+
+
+def _short_tags(part: Json) -> dict[str, str]:
     return {key: value for key, value in part.get("tags", {}).items() if len(value) <= LONGEST_TAG}
 
 
-def _camera_time(part: Json) -> str | None:
-    return timing.camera_time(_tags(part).get("creation_time"))
+def _stream_tags(stream: Json) -> dict[str, str]:
+    return own_tags(_tags(stream))
+
+
+def _origin(name: str) -> Callable[[Json], object]:
+    return lambda part: origin(_short_tags(part))[name]
+
+
+def _timecode(document: Json) -> object:
+    """Of the file, else of its picture, else of the first stream that has one."""
+    parts = [document["format"], moving_picture(document) or {}, *document.get("streams", [])]
+    codes = [_stream_timecode(part) for part in parts]
+    nothing = CANNOT_TELL if document.get(RECORDED_ONLY) else None  # streams' tags are not recorded
+    return next((code for code in codes if code), nothing)
+
+
+def _stream_timecode(part: Json) -> object:
+    return timing.timecode(part.get("tags", {}).get("timecode"))
+
+
+def _of_picture(read: Callable[[Json], object]) -> Callable[[Json], object]:
+    return lambda stream: read(stream) if _kind(stream) == "video" else None
+
+
+def _level(stream: Json) -> int | None:
+    """What is below zero is no level, zero is none in most codecs."""
+    level = _number(stream, "level")
+    return picture.level(int(level)) if level is not None else None
+
+
+def _bit_depth(stream: Json) -> object:
+    """ffprobe says it of some codecs only; of the others it is in the name of the pixel format."""
+    if "pix_fmt" not in stream or _kind(stream) != "video":
+        return None
+    told = _number(stream, "bits_per_raw_sample") or None
+    return told or sampling(stream["pix_fmt"])[0]
+
+
+def _chroma(stream: Json) -> object:
+    return sampling(stream["pix_fmt"])[1] if "pix_fmt" in stream and _kind(stream) == "video" else None
+
+
+def sampling(pixel_format: str) -> tuple[int | None, str | None]:
+    """Read bits and chroma out of a format's name, as `yuv422p10le` has them; this is not how the probe does it."""
+    name = re.sub(r"(le|be)$", "", pixel_format)
+    if planar := re.fullmatch(r"yuv[aj]?(4\d\d)p(\d*)", name):
+        return int(planar[2] or 8), ":".join(planar[1])
+    if grey := re.fullmatch(r"(?:gray|ya)(\d*)", name):
+        return int(grey[1] or 8), picture.GREY
+    if half := re.fullmatch(r"(nv12|nv21|p01\d|nv16|uyvy422|yuyv422)", name):
+        return int(half[1][2:]) if half[1].startswith("p01") else 8, "4:2:0" if half[1][2] in "12" else "4:2:2"
+    if planes := re.fullmatch(r"gbra?p(\d*)", name):
+        return int(planes[1] or 8), None
+    return {"pal8": 8, "rgb24": 8, "bgr24": 8, "rgba": 8, "bgra": 8, "argb": 8, "abgr": 8, "0rgb": 8, "bgr0": 8}.get(
+        name, {"rgb48": 16, "rgba64": 16, "bgr48": 16, "monob": 1, "monow": 1}.get(name)
+    ), None
+
+
+def _sample_bits(stream: Json) -> object:
+    """Of PCM ffprobe says `bits_per_sample`, of other sound that loses nothing `bits_per_raw_sample`."""
+    if _kind(stream) != "audio":
+        return None
+    if str(stream.get("codec_name")).startswith("pcm_"):
+        return _number(stream, "bits_per_sample") or None
+    return (_number(stream, "bits_per_raw_sample") or None) if stream.get("codec_name") in LOSSLESS else None
+
+
+def _of_light(kind: str, *keys: str, digits: int = 6) -> Callable[[Json], object]:
+    """Read what the container says of a display or of light, else what comes with a first frame that was asked for."""
+
+    def read(stream: Json) -> object:
+        frame = stream.get(FRAME_SIDE_DATA)
+        found = side_data(stream, kind) or side_data({"side_data_list": frame or []}, kind)
+        if found is None:
+            return CANNOT_TELL if frame is None and stream.get("color_transfer") == picture.PQ else None
+        numbers = [_quotient(found.get(key), digits) for key in keys]
+        if None in numbers:
+            return None
+        return tuple(numbers) if len(numbers) > 1 else numbers[0]
+
+    return read
+
+
+def _whole_light(key: str) -> Callable[[Json], object]:
+    """Zero means that nobody measured."""
+    read = _of_light("Content light level metadata", key)
+    return lambda stream: int(value) if isinstance(value := read(stream), float) and value else _unless_zero(value)
+
+
+def _unless_zero(value: object) -> object:
+    return None if value == 0 else value
+
+
+def _hdr10_plus(stream: Json) -> object:
+    frame = stream.get(FRAME_SIDE_DATA)
+    return CANNOT_TELL if frame is None else any("2094-40" in str(data.get("side_data_type")) for data in frame)
+
+
+def _of_side_data(kind: str, key: str) -> Callable[[Json], object]:
+    def read(stream: Json) -> object:
+        value = (side_data(stream, kind) or {}).get(key)
+        return None if value in UNSAID else value
+
+    return read
+
+
+def _quotient(written: object, digits: int) -> float | None:
+    """Round as FFmpeg does where it writes decimals: what we read of the container it has rounded so."""
+    fraction = _fraction(str(written))
+    return None if fraction is None else float(f"{float(fraction):.{digits}f}")
 
 
 def _shown(side: int) -> Callable[[Json], object]:
@@ -298,9 +419,11 @@ FIELDS: tuple[Field, ...] = (
     Field("file", "start_time", _of_format(_seconds("start_time")), "start"),
     Field("file", "bit_rate", _of_format(_whole("bit_rate")), "bit_rate"),
     Field("file", "tags", _of_format(_tags), "tags"),
-    Field(
-        "file", "created_at_in_camera", _of_format(lambda part: timing.camera_time(_tags(part).get("creation_time")))
-    ),
+    Field("file", "created_at_in_camera", _of_format(_origin("created_at_in_camera")), "tags"),
+    Field("file", "camera_make", _of_format(_origin("camera_make")), "tags"),
+    Field("file", "camera_model", _of_format(_origin("camera_model")), "tags"),
+    Field("file", "location", _of_format(lambda part: location(_short_tags(part))), "tags"),
+    Field("file", "timecode", _timecode),
     Field("file", "hdr", _hdr),
     Field("picture", "width", _whole("width"), "width"),
     Field("picture", "height", _whole("height"), "height"),
@@ -321,16 +444,22 @@ FIELDS: tuple[Field, ...] = (
     Field("stream", "codec", _text("codec_name"), "codec"),
     Field("stream", "codec_tag", _codec_tag),
     Field("stream", "profile", _profile, "profile"),
+    Field("stream", "level", _of_picture(_level)),
     Field("stream", "language", _tag("language"), "language"),
     Field("stream", "title", _tag("title")),
     Field("stream", "disposition", _disposition, "disp"),
     Field("stream", "start_time", _seconds_unless_data("start_time"), "start"),
     Field("stream", "duration", _seconds_unless_data("duration", positive=True), "sduration"),
     Field("stream", "bit_rate", _whole("bit_rate")),
+    Field("stream", "frame_count", _whole("nb_frames")),
+    Field("stream", "timecode", _stream_timecode),
     Field("stream", "width", _whole("width"), "width"),
     Field("stream", "height", _whole("height"), "height"),
     Field("stream", "sample_aspect_ratio", _ratio("sample_aspect_ratio"), "sar"),
+    Field("stream", "display_aspect_ratio", _ratio("display_aspect_ratio")),
     Field("stream", "pixel_format", _text("pix_fmt"), "pix_fmt"),
+    Field("stream", "bit_depth", _bit_depth),
+    Field("stream", "chroma", _chroma),
     Field("stream", "frame_rate", _ratio("avg_frame_rate"), "avg"),
     Field("stream", "real_frame_rate", _ratio("r_frame_rate"), "r"),
     Field("stream", "field_order", _text("field_order"), "field_order"),
@@ -340,9 +469,28 @@ FIELDS: tuple[Field, ...] = (
     Field("stream", "color_space", _text("color_space"), "space"),
     Field("stream", "rotation", _rotation, "rotation"),
     Field("stream", "attached_picture", lambda stream: "attached_pic" in _disposition(stream), "disp"),
+    Field("stream", "mastering_primaries", _of_light(MASTERING, *PRIMARIES, digits=4)),
+    Field("stream", "mastering_min_luminance", _of_light(MASTERING, "min_luminance")),
+    Field("stream", "mastering_max_luminance", _of_light(MASTERING, "max_luminance")),
+    Field("stream", "max_content_light", _whole_light("max_content")),
+    Field("stream", "max_average_light", _whole_light("max_average")),
+    Field("stream", "hdr10_plus", _hdr10_plus),
+    Field("stream", "dolby_vision_profile", _of_side_data("DOVI configuration record", "dv_profile")),
+    Field("stream", "dolby_vision_level", _of_side_data("DOVI configuration record", "dv_level")),
+    Field(
+        "stream",
+        "dolby_vision_compatibility",
+        _of_side_data("DOVI configuration record", "dv_bl_signal_compatibility_id"),
+    ),
+    Field("stream", "stereo_3d", _of_side_data("Stereo 3D", "type")),
+    Field("stream", "projection", _of_side_data("Spherical Mapping", "projection")),
     Field("stream", "sample_rate", _whole("sample_rate"), "sample_rate"),
     Field("stream", "channels", _whole("channels"), "channels"),
     Field("stream", "channel_layout", _text("channel_layout"), "layout"),
+    Field("stream", "bits_per_sample", _sample_bits),
+    Field("stream", "file_name", _tag("filename")),
+    Field("stream", "mime_type", _tag("mimetype")),
+    Field("stream", "tags", _stream_tags),
     Field("chapter", "start", _seconds("start_time"), "chapters"),
     Field("chapter", "end", _seconds("end_time"), "chapters"),
     Field("chapter", "title", _tag("title"), "chapters"),
@@ -350,6 +498,7 @@ FIELDS: tuple[Field, ...] = (
 
 NOT_COMPARED = {
     "vfr": "ffprobe does not say it; that r_frame_rate and avg_frame_rate differ proves nothing",
+    "stream.views": "ffprobe before 7.1 does not say it, and later ones only where its decoder is told to",
     "chapter.index": "ours is the place in the list, ffprobe's the number that the file gives",
 }
 """Stored fields that ffprobe has nothing to hold against, and why, by `Field.name`."""

@@ -369,3 +369,18 @@ def test_tags_say_nothing_of_the_picture(tmp_path: Path, key: str, of_stream: bo
     assert found.hdr == "sdr"
     assert found.rotation in (0, None)
     assert found.streams[0].rotation in (0, None)
+
+
+def test_a_language_says_nothing_of_the_picture(tmp_path: Path) -> None:
+    """Matroska's may be any text, and FFmpeg prints it as it is."""
+    path = tmp_path / "x.mkv"
+    with av.open(str(clip_file(container="mkv"))) as source, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams[0])
+        stream.metadata["language"] = (
+            "eng): Video: h264\n    Side data:\n      Display Matrix: rotation of 90.00 degrees\n"
+        )
+        for packet in source.demux(source.streams[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    assert probe(bytes(path)).rotation is None
