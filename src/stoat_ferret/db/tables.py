@@ -194,6 +194,7 @@ video_details = Table(
     Column("streams", Json, nullable=False),
     Column("chapters", Json, nullable=False),
     Column("tags", Json, nullable=False),
+    Column("origin", Json),  # `library.models.Origin`, what is known of it; null: of an earlier version
 )
 
 video_texts = Table(

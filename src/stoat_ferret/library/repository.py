@@ -30,6 +30,7 @@ from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.covering import libraries_at, library_from_row
 from stoat_ferret.library.known import KNOWN_COLUMNS, known_reject, known_video
+from stoat_ferret.library.details import detail
 from stoat_ferret.library.models import (
     UNSET,
     KnownFile,
@@ -199,7 +200,7 @@ class LibraryRepository:
             return video_from_row(_video_row(connection, video_id))
 
     def video_detail(self, video_id: str) -> VideoDetail:
-        """Give one video with its streams, chapters and tags.
+        """Give one video with all that was found in its headers.
 
         Raises:
             VideoNotFoundError: there is none with this id.
@@ -209,12 +210,7 @@ class LibraryRepository:
             query = select(labels.c.label).where(labels.c.video_pk == row["pk"]).order_by(labels.c.label)
             named = tuple(connection.execute(query).scalars())
             found = connection.execute(select(video_details).where(video_details.c.video_pk == row["pk"])).one()
-        return VideoDetail(
-            video=replace(video_from_row(row), labels=named),
-            streams=found.streams,
-            chapters=found.chapters,
-            tags=found.tags,
-        )
+        return detail(replace(video_from_row(row), labels=named), found)
 
     def delete_video(self, video_id: str) -> None:
         """Forget one entry; the file is not touched, and the next scan finds it as a new one.

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from stoat_ferret.db.columns import storable
+from stoat_ferret.media.origin import without_location
 from stoat_ferret.paths import display
 
 MAX_TAG_CHARACTERS = 4_000
@@ -32,9 +33,9 @@ def fold(text: str) -> str:
 def searchable_text(path: bytes, title: str | None, tags: dict[str, str], *, own: Iterable[str | None] = ()) -> str:
     """Give the folded text that a video is found by: a line for its path, its title and each of its tags.
 
-    And for each text of its `own`: the title and the labels that a person gave it.
+    And for each text of its `own`: the title and the labels that a person gave it. Where it was filmed is not in it.
     """
-    words = "\n".join(tags.values())[:MAX_TAG_CHARACTERS]
+    words = "\n".join(without_location(tags).values())[:MAX_TAG_CHARACTERS]
     return fold("\n".join(part for part in (display(path), title, *own, words) if part))
 
 

@@ -1,6 +1,7 @@
 """Videos: scan, list, search, show, picture, forget."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -58,6 +59,10 @@ QUERY_HELP = (
 CHANGED = "The video was changed since it was read. Read it again, and decide anew."
 VideoIdPath = Annotated[str, Path(description="The video's id, as lists and searches give it.")]
 StateParam = Annotated[VideoState | None, Query(description="Only videos that stand so.")]
+IncludeParam = Annotated[
+    Sequence[Literal["location"]],
+    Query(description="What is left out otherwise: `location`, where the video was filmed."),
+]
 SortParam = Annotated[
     str,
     Query(
@@ -191,13 +196,16 @@ async def scan_video(
 
 
 @router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=reading(404, 422))
-def get_video(request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep) -> object:
-    """Give everything that is known of a video."""
+def get_video(
+    request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep, include: IncludeParam = ()
+) -> object:
+    """Give everything that is known of a video; where it was filmed only with `include=location`."""
     detail = library.video_detail(video_id)
-    etag = _etag(library, detail.video)
+    with_location = "location" in include
+    etag = _etag(library, detail.video) + ("-location" if with_location else "")
     if (unchanged := not_modified(request, response, etag)) is not None:
         return unchanged
-    return _in_full(library, detail)
+    return _in_full(library, detail, with_location=with_location)
 
 
 @router.patch(
@@ -276,9 +284,11 @@ def _etag(library: LibraryRepository, video: Video) -> str:
     return f"{video.id}-{video.updated_at}" + (f"-{checksum.checked_at}" if checksum else "")
 
 
-def _in_full(library: LibraryRepository, detail: VideoDetail) -> VideoDetailResponse:
+def _in_full(library: LibraryRepository, detail: VideoDetail, *, with_location: bool = False) -> VideoDetailResponse:
     database, video_id = library.database, detail.video.id
-    return VideoDetailResponse.of_detail(detail, former_places_of(database, video_id), checksum_of(database, video_id))
+    return VideoDetailResponse.of_detail(
+        detail, former_places_of(database, video_id), checksum_of(database, video_id), with_location=with_location
+    )
 
 
 def _page(
