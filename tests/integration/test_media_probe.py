@@ -26,6 +26,7 @@ from stoat_ferret.media.probe import decode_frame, examine, open_media, probe, r
 from tests.media_files import (
     AudioTrack,
     SubtitleTrack,
+    box,
     clip_file,
     place_clip,
     samples_folder,
@@ -184,6 +185,28 @@ def test_an_empty_file_gets_its_own_message(tmp_path: Path) -> None:
     path = tmp_path / "empty.mkv"
     path.touch()
     with pytest.raises(IncompleteFileError, match=r"empty \(0 bytes\)"):
+        probe(bytes(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        (b"<!doctype html><title>404 Not Found</title>", NotMediaError, "web page"),
+        (b"Access denied.\n" * 10_000, NotMediaError, "text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), NotMediaError, "PNG picture"),
+        (b"PK\3\4" + bytes(100), NotMediaError, "Unpack"),
+        (bytes(1_000_000), IncompleteFileError, "zero bytes"),
+        (box(b"styp", b"msdh") + box(b"moof", bytes(8)) + box(b"mdat", bytes(100)), IncompleteFileError, "segment"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_what_is_no_video_is_called_what_it_is(
+    tmp_path: Path, content: bytes, kind: type[MediaError], said: str, ending: str
+) -> None:
+    """Whatever its name says."""
+    path = tmp_path / f"film.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(kind, match=said):
         probe(bytes(path))
 
 
