@@ -17,6 +17,8 @@ _INSIDE = "      "
 _ROTATION = re.compile(r"Display Matrix: rotation of (?P<degrees>-?\d+(?:\.\d+)?) degrees")
 _RAW_BITS = re.compile(r", \w+ ?\((?P<bits>\d+) (?:bit|bpc)[,)]")
 """How many bits of a sample or colour count, told where they are fewer than its format has."""
+_SIZE = re.compile(r", (?P<width>[1-9]\d*)x(?P<height>[1-9]\d*)")
+"""Of pictures with text in them, of which PyAV does not tell the size."""
 _DOLBY_VISION = re.compile(
     r"DOVI configuration record: version: \d+\.\d+, profile: (?P<profile>\d+), level: (?P<level>\d+)"
     r"(?:.*, compatibility id: (?P<compatibility>\d+))?"
@@ -50,7 +52,7 @@ class StreamSummary:
     raw_bits: int | None = None
     """Of a sample or colour, where fewer count than its format has."""
     side_data: dict[str, Any] = field(default_factory=dict)
-    """What else its side data says: fields of `StreamInfo`."""
+    """What else its side data says, and the size of subtitles that are pictures: fields of `StreamInfo`."""
 
 
 def parse_summary(text: str) -> dict[int, StreamSummary]:
@@ -68,6 +70,8 @@ def parse_summary(text: str) -> dict[int, StreamSummary]:
             current = StreamSummary(found["kind"].lower(), None if codec in _UNNAMED else codec)
             if raw := _RAW_BITS.search(line, found.end()):
                 current.raw_bits = int(raw["bits"])
+            if current.kind == "subtitle" and (size := _SIZE.search(line, found.end())):
+                current.side_data = {"width": int(size["width"]), "height": int(size["height"])}
             streams.setdefault(int(found["index"]), current)
             side_data = False
         elif line == _SIDE_DATA:

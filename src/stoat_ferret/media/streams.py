@@ -43,6 +43,7 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
         fields = {"codec": summary.codec}
     if kind == "video" and summary is not None:
         fields["rotation"] = picture.clockwise(summary.rotation, display_matrix=summary.display_matrix)
+    if kind in ("video", "subtitle") and summary is not None:
         fields |= summary.side_data
     if kind != "data":  # FFmpeg's releases do not agree on when data begins and ends
         fields["start_time"] = timing.seconds(stream.start_time, stream.time_base)

@@ -85,6 +85,13 @@ def test_side_data_becomes_fields(line: str, said: dict[str, object]) -> None:
     assert parse_summary(text)[0].side_data == said
 
 
+def test_subtitles_that_are_pictures_have_a_size() -> None:
+    """As ffprobe says it; those that are text have none."""
+    pictures = "  Stream #0:0(eng): Subtitle: hdmv_pgs_subtitle (pgssub), 1280x720 (default)"
+    text = f"{pictures}\n  Stream #0:1: Subtitle: ass (ssa)"
+    assert [stream.side_data for stream in parse_summary(text).values()] == [{"width": 1280, "height": 720}, {}]
+
+
 @pytest.mark.parametrize(
     ("line", "bits"),
     [
