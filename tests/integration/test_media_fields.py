@@ -23,6 +23,7 @@ ALL_AROUND = box(
     box(b"svhd", bytes(4), b"maker\0"),
     box(b"proj", box(b"prhd", bytes(4), bytes(12)), box(b"equi", bytes(4), bytes(16))),
 )
+DV_SOUND = (AudioTrack(codec="pcm_s16le", channels=2),)
 PLACE = box(b"\xa9xyz", pack(">2H", 26, 0x15C7), b"+51.3714-000.1977+033.130/")
 
 
@@ -86,6 +87,12 @@ def test_a_sample_s_bits(codec: str, container: str, bits: int | None) -> None:
     path = clip_file(container=container, audio=(AudioTrack(codec=codec),), codec="mpeg4")
     [sound] = [stream for stream in probe.examine(bytes(path)).streams if stream.kind == "audio"]
     assert sound.bits_per_sample == bits
+
+
+def test_raw_dv_has_a_rate_that_people_know() -> None:
+    """FFmpeg takes the unit in which it counts time for the average."""
+    info = probe.examine(bytes(clip_file(container="dv", codec="dvvideo", size=(720, 576), audio=DV_SOUND)))
+    assert (info.frame_rate, info.frame_rate_float, info.streams[0].frame_rate) == ("25/1", 25.0, "25/1")
 
 
 @pytest.mark.parametrize("transfer", ["hdr10", "hlg"])

@@ -203,7 +203,7 @@ def _picture_fields(container: InputContainer, first: StreamInfo, frame: SideDat
     stream: Any = container.streams[first.index]
     ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
     shown = picture.display_size(first.width, first.height, ratio, first.rotation)
-    average = stream.average_rate
+    average = None if first.frame_rate is None else Fraction(first.frame_rate)
     return {
         "width": first.width,
         "height": first.height,

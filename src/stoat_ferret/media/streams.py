@@ -113,7 +113,7 @@ def _video_fields(stream: Any, context: Any) -> dict[str, Any]:
         "height": context.height or None,
         "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}" if ratio else None,
         "pixel_format": context.pix_fmt,
-        "frame_rate": timing.rate_text(stream.average_rate),
+        "frame_rate": timing.rate_text(_average_rate(stream)),
         "real_frame_rate": timing.rate_text(stream.base_rate),
         "field_order": picture.FIELD_ORDERS.get(context.field_order),
         "color_range": picture.RANGES.get(context.color_range),
@@ -121,6 +121,12 @@ def _video_fields(stream: Any, context: Any) -> dict[str, Any]:
         "color_transfer": picture.TRANSFERS.get(context.color_trc),
         "color_space": picture.SPACES.get(context.colorspace),
     }
+
+
+def _average_rate(stream: Any) -> Fraction | None:
+    """Give the average rate; of raw DV FFmpeg 8 gives the unit of its timestamps instead, and DV has but one rate."""
+    rate = stream.base_rate if stream.container.format.name == "dv" else stream.average_rate
+    return cast("Fraction | None", rate)
 
 
 def _from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[str, Any]:
