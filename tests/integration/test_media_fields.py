@@ -1,6 +1,7 @@
 """What a person searches by: light, depth, stereo, cameras, places, timecode, attachments."""
 
 import os
+import re
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -43,10 +44,10 @@ def altered(tmp_path: Path, boxes: bytes, *place: bytes, **fields: Any) -> Path:
     return path
 
 
-def picture_of(path: Path) -> StreamInfo:
-    """Examine in both ways where there are two, and insist that they say the same."""
-    info = probe.examine(bytes(path))
-    assert quickly(path) in (info, None)
+def picture_of(path: Path, *, quick: bool = False) -> StreamInfo:
+    """Examine in both ways where there are two (`quick`: there are), and insist that they say the same."""
+    info, by_headers = probe.examine(bytes(path)), quickly(path)
+    assert by_headers == info or (by_headers is None and not quick)
     return next(stream for stream in info.streams if stream.kind == "video")
 
 
@@ -98,7 +99,8 @@ def test_raw_dv_has_a_rate_that_people_know() -> None:
 @pytest.mark.parametrize("transfer", ["hdr10", "hlg"])
 def test_dolby_vision_says_which(tmp_path: Path, transfer: str) -> None:
     """Profile, level, and what other players take it for; the display it was graded on, if it is said."""
-    stream = picture_of(altered(tmp_path, DOLBY_VISION, *STSD, b"hev1", codec="libx265", hdr=transfer))
+    path = altered(tmp_path, DOLBY_VISION, *STSD, b"hev1", codec="libx265", hdr=transfer)
+    stream = picture_of(path, quick=transfer == "hlg")
     said = (stream.dolby_vision_profile, stream.dolby_vision_level, stream.dolby_vision_compatibility)
     assert said == (8, 4, 4)
     assert stream.hdr10_plus is (False if transfer == "hdr10" else None)
@@ -113,9 +115,33 @@ def test_a_bare_stream_s_light_comes_from_its_frames() -> None:
     assert (stream.max_content_light, stream.max_average_light, stream.hdr10_plus) == (1000, 400, False)
 
 
+def test_hdr10_plus_is_seen_in_a_frame(tmp_path: Path) -> None:
+    """Nothing else tells it."""
+    path = tmp_path / "plus.hevc"
+    path.write_bytes(with_hdr10_plus(clip_file(container="hevc", codec="libx265", hdr="hdr10").read_bytes()))
+    assert probe.examine(bytes(path)).hdr == "hdr10_plus"
+    assert picture_of(path).hdr10_plus is True
+
+
+def with_hdr10_plus(stream: bytes) -> bytes:
+    """Put dynamic metadata for one window (SMPTE ST 2094-40) before the first picture of a bare HEVC stream."""
+    fields = (
+        (4, 8), (1, 8), (1, 2), (400, 27), (0, 1),  # application, its version, windows, target's luminance, no peak
+        (1000, 17), (1000, 17), (1000, 17), (200, 17), (0, 4), (0, 10),  # brightest red, green, blue; average; nothing
+        (0, 1), (0, 1), (0, 1),  # no peak of the display, no tone mapping, no saturation
+    )  # fmt: skip
+    bits = "".join(f"{value:0{size}b}" for value, size in fields)
+    payload = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    message = b"\xb5\0\x3c\0\1" + payload  # the United States, Samsung, its first code (ITU-T T.35)
+    escaped = message.replace(b"\0\0", b"\0\0\3")
+    unit = b"\0\0\0\1\x4e\1\4" + bytes([len(message)]) + escaped + b"\x80"
+    at = next(found.start() for found in re.finditer(b"\0\0\1", stream) if (stream[found.end()] >> 1) < 32)
+    return stream[:at] + unit[1:] + stream[at:]
+
+
 def test_the_container_s_light_is_told(tmp_path: Path) -> None:
     """By both ways of reading it."""
-    stream = picture_of(altered(tmp_path, GRADED + LIGHT, *STSD, b"hev1", codec="libx265", hdr="hlg"))
+    stream = picture_of(altered(tmp_path, GRADED + LIGHT, *STSD, b"hev1", codec="libx265", hdr="hlg"), quick=True)
     assert stream.mastering_primaries == (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329)
     assert (stream.mastering_min_luminance, stream.mastering_max_luminance) == (0.005, 1000.0)
     assert (stream.max_content_light, stream.max_average_light) == (1000, 400)
@@ -123,7 +149,7 @@ def test_the_container_s_light_is_told(tmp_path: Path) -> None:
 
 def test_pictures_for_two_eyes_and_all_around(tmp_path: Path) -> None:
     """How they are packed, and onto what they are projected."""
-    stream = picture_of(altered(tmp_path, SIDE_BY_SIDE + ALL_AROUND, *STSD, b"avc1"))
+    stream = picture_of(altered(tmp_path, SIDE_BY_SIDE + ALL_AROUND, *STSD, b"avc1"), quick=True)
     assert (stream.stereo_3d, stream.projection, stream.views) == ("side by side", "equirectangular", None)
 
 

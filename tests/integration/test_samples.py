@@ -98,6 +98,41 @@ NOT_SHOWN = {"start_time"}
 """Of the file: it is examined, but not stored."""
 
 
+SAID_OF: dict[str, dict[str, object]] = {
+    "rails+rails/rotated_hdr_video.mov": {
+        "camera_make": "Apple", "camera_model": "iPhone 14 Pro", "created_at_in_camera": "2024-01-22T10:47:18Z",
+        "hdr": "dolby_vision", "dolby_vision_profile": 8, "dolby_vision_level": 4, "dolby_vision_compatibility": 4,
+        "level": 120, "bit_depth": 10, "chroma": "4:2:0", "frame_count": 40,
+        "location": {"latitude": 51.3714, "longitude": -0.1977, "altitude": 33.13},
+    },
+    "quietvoid+dovi_tool/regular.mkv": {
+        "dolby_vision_profile": 8, "dolby_vision_compatibility": 1, "max_content_light": 1000, "max_average_light": 400,
+        "mastering_primaries": [0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329],
+        "mastering_min_luminance": 0.0001, "mastering_max_luminance": 1000.0, "hdr10_plus": False,
+    },
+    "androidx+media/sample_with_colr_mdcv_and_clli.mp4": {
+        "hdr": "hdr10", "max_content_light": 1100, "max_average_light": 180, "mastering_max_luminance": 1000.0,
+        "display_aspect_ratio": "16:9",
+    },
+    "Eyevinn+mp4ff/stereo_spatial.mp4": {"views": 2, "stereo_3d": None, "level": 60},
+    "bbc+bmx/sample.mxf": {"timecode": "23:58:30:00", "chroma": "4:2:2", "display_aspect_ratio": "4:3"},
+    "openpreserve+format-corpus/dv-dvchd-ntsc-interlaced.mov": {"chroma": "4:1:1", "field_order": "bt"},
+    "openpreserve+format-corpus/png.mov": {"chroma": None, "bit_depth": 8},
+}  # fmt: skip
+"""What EXPECTED.jsonl does not record, seen in what ffprobe prints of these files."""
+
+
+def test_what_people_search_by_is_there(samples: Path, scanned: tuple[TestClient, dict[str, Any]]) -> None:
+    """Of the file, or of its picture."""
+    client, _ = scanned
+    videos = {video["path"]: video["id"] for video in client.get("/api/v1/videos?limit=200").json()["videos"]}
+    for sample, said in SAID_OF.items():
+        detail = client.get(f"/api/v1/videos/{videos[str(samples / sample)]}?include=location").json()
+        picture = next(stream for stream in detail["streams"] if stream["kind"] == "video")
+        told = picture | {name: value for name, value in detail.items() if value is not None or name not in picture}
+        assert {name: told[name] for name in said} == said, sample
+
+
 def test_the_list_of_differences_is_about_the_samples(samples: Path) -> None:
     """Each of them is there, and each difference has its reason."""
     there = {row["path"] for row in rows(samples)}

@@ -33,7 +33,7 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
             "codec": context.codec.canonical_name,
             "codec_tag": _codec_tag(context),
             "profile": _profile(context),
-            "bit_rate": context.bit_rate or None,
+            "bit_rate": None if _is_bare_aac(context) else context.bit_rate or None,
         }
         if kind == "video":
             fields |= _video_fields(stream, context)
@@ -100,9 +100,12 @@ def _codec_tag(context: Any) -> str | None:
 
 
 def _profile(context: Any) -> str | None:
-    if context.codec.canonical_name == "aac" and not context.extradata_size:
-        return None  # guessed from ADTS headers; FFmpeg's releases guess differently
-    return context.profile or None
+    return None if _is_bare_aac(context) else context.profile or None
+
+
+def _is_bare_aac(context: Any) -> bool:
+    """Tell AAC without a header of its own: profile and bit rate are guessed from frames, by each release otherwise."""
+    return context.codec.canonical_name == "aac" and not context.extradata_size
 
 
 def _video_fields(stream: Any, context: Any) -> dict[str, Any]:
