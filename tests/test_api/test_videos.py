@@ -387,7 +387,8 @@ def test_where_it_was_filmed_is_told_to_those_who_ask(client: TestClient, tmp_pa
     assert told.json() == detail | {"location": {"latitude": 51.4779, "longitude": -0.0015, "altitude": 46.0}}
     assert told.headers["etag"] != shown.headers["etag"]
     pages = ("/", f"/videos/{video['id']}", url, "/api/v1/videos", "/api/v1/videos/search?q=a", "/api/v1/changes")
-    patched = client.patch(url, json={"rating": 3}).text
+    patched = client.patch(url, json={"rating": 3}, headers={"If-Match": told.headers["etag"]}).text
+    assert '"rating":3' in patched
     assert [text for text in [patched, *(client.get(page).text for page in pages)] if "51.47" in text] == []
     assert client.get("/api/v1/videos/search?q=51.4779").json()["total"] == 0
     problem(client.get(url, params={"include": "everything"}), 422, "VALIDATION_ERROR")

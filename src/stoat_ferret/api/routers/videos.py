@@ -56,6 +56,8 @@ QUERY_HELP = (
     "Words and quoted phrases that the name, path, title, labels or tags hold; case and accents do not matter. "
     "`is:missing`, `is:available` and `is:broken` find what stands so."
 )
+WITH_LOCATION = "-location"
+"""Ends the `ETag` of what is shown with the place: another answer, of the same state."""
 CHANGED = "The video was changed since it was read. Read it again, and decide anew."
 VideoIdPath = Annotated[str, Path(description="The video's id, as lists and searches give it.")]
 StateParam = Annotated[VideoState | None, Query(description="Only videos that stand so.")]
@@ -202,7 +204,7 @@ def get_video(
     """Give everything that is known of a video; where it was filmed only with `include=location`."""
     detail = library.video_detail(video_id)
     with_location = "location" in include
-    etag = _etag(library, detail.video) + ("-location" if with_location else "")
+    etag = _etag(library, detail.video) + (WITH_LOCATION if with_location else "")
     if (unchanged := not_modified(request, response, etag)) is not None:
         return unchanged
     return _in_full(library, detail, with_location=with_location)
@@ -228,7 +230,8 @@ def patch_video(
     before = library.video(video_id)
     wanted = request.headers.get("If-Match")
     tags = None if wanted is None or wanted.strip() == "*" else {tag.strip() for tag in wanted.split(",")}
-    if tags is not None and f'"{_etag(library, before)}"' not in tags:
+    present = _etag(library, before)
+    if tags is not None and not tags & {f'"{present}"', f'"{present}{WITH_LOCATION}"'}:
         raise PreconditionFailedError(CHANGED)
     expected = None if tags is None else before.updated_at
     if not set_own(library.database, video_id, body.given(), expected_at=expected):
