@@ -29,8 +29,8 @@ from stoat_ferret.db.tables import folders, gone, labels, ledger, libraries, rej
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.covering import libraries_at, library_from_row
-from stoat_ferret.library.known import KNOWN_COLUMNS, known_reject, known_video
 from stoat_ferret.library.details import detail
+from stoat_ferret.library.known import KNOWN_COLUMNS, known_reject, known_video
 from stoat_ferret.library.models import (
     UNSET,
     KnownFile,
