@@ -5,6 +5,7 @@ have all of some grams, and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, update
 
@@ -89,9 +90,10 @@ def _folded(connection: Connection, pks: Sequence[int]) -> dict[int, str]:
 
 
 def _words(folded: str) -> str:
-    return " ".join(sorted(map(_word, grams(folded))))
+    return " ".join(map(_word, grams(folded)))
 
 
+@lru_cache(maxsize=1 << 14)
 def _word(gram: str) -> str:
     """Give a gram in hexadecimal digits, of which no tokenizer drops or splits any.
 

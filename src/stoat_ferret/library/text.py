@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from stoat_ferret.db.columns import storable
 from stoat_ferret.media.origin import without_location
@@ -11,6 +12,7 @@ MAX_TAG_CHARACTERS = 4_000
 """Per file, of all tags together; some encoders write whole project files into a comment."""
 
 GRAM_LENGTHS = (1, 2, 3)
+SHORT_LINE = 80
 
 
 def fold(text: str) -> str:
@@ -43,9 +45,20 @@ def grams(folded: str) -> set[str]:
     """Give every run of one to three characters within a line."""
     found: set[str] = set()
     for line in set(folded.split("\n")):
-        for length in GRAM_LENGTHS:
-            found.update(line[i : i + length] for i in range(len(line) - length + 1))
+        name = line.rfind("/") + 1
+        if name:
+            found |= _common_grams(line[:name])
+            found |= _grams(line[max(0, name - GRAM_LENGTHS[-1] + 1) :])
+        else:
+            found |= _common_grams(line) if len(line) <= SHORT_LINE else _grams(line)
     return found
+
+
+def _grams(line: str) -> frozenset[str]:
+    return frozenset(line[i : i + length] for length in GRAM_LENGTHS for i in range(len(line) - length + 1))
+
+
+_common_grams = lru_cache(maxsize=256)(_grams)  # files have their folders, and most of their short tags, in common
 
 
 def query_grams(term: str) -> list[str]:
