@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stoat_ferret.media import picture
-from tools.agreement import FRAME_SIDE_DATA, moving_picture
+from tools.readings import FRAME_SIDE_DATA, moving_picture
 
 Json = dict[str, Any]
 HOW_TO_GET_ONE = (

@@ -7,15 +7,8 @@ import pytest
 
 from stoat_ferret.media import streams
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
-from tools.agreement import (
-    CANNOT_TELL,
-    FIELDS,
-    FRAME_SIDE_DATA,
-    NOT_COMPARED,
-    PRIMARIES,
-    compare,
-    sampling,
-)
+from tools.agreement import FIELDS, NOT_COMPARED, compare
+from tools.readings import CANNOT_TELL, FRAME_SIDE_DATA, PRIMARIES, sampling
 
 KINDS = {"": MediaInfo, "stream.": StreamInfo, "chapter.": ChapterInfo}
 STREAM: dict[str, Any] = {
