@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from stoat_ferret import paths
 from stoat_ferret.db.tables import libraries, rejects, video_details, videos
-from stoat_ferret.db.upsert import insert
+from stoat_ferret.db.upsert import insert, insert_all
 from stoat_ferret.library import changes, details, grams, own
 from stoat_ferret.library.models import FileKey, KnownFile, Outcome
 from stoat_ferret.library.repository import steps
@@ -63,7 +63,7 @@ def store_videos(
                 kind = "restored" if result.outcome is Outcome.RESTORED else "updated"
                 entries.append((kind, known.id, result.path, "available"))
     if new:
-        connection.execute(insert(connection, videos), new)
+        insert_all(connection, videos, new)
         connection.execute(delete(rejects).where(rejects.c.path_bytes.in_([row["path_bytes"] for row in new])))
         _count(connection, new)
     if old:
@@ -175,9 +175,7 @@ def _store_details(connection: Connection, results: Sequence[tuple[int, FileResu
             changed.append(pk)
         else:
             added.append((pk, searchable_text(result.path, _title(info), info.tags)))
-    statement = insert(connection, video_details)
-    excluded = {name: statement.excluded[name] for name in details.COLUMNS}
-    connection.execute(statement.on_conflict_do_update(index_elements=["video_pk"], set_=excluded), rows)
+    insert_all(connection, video_details, rows, over=("video_pk",))
     grams.add(connection, added)
     own.describe(connection, changed)
 

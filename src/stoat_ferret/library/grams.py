@@ -7,9 +7,10 @@ have all of some grams, and nothing else.
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, text, update
 
 from stoat_ferret.db.tables import video_grams, video_texts
+from stoat_ferret.db.upsert import insert_all
 from stoat_ferret.library.text import grams
 
 ADD = text("INSERT INTO video_grams (rowid, grams) VALUES (:pk, :grams)")
@@ -23,7 +24,7 @@ ROWS_A_STEP = 1_000
 def add(connection: Connection, texts: Sequence[tuple[int, str]]) -> None:
     """Index the folded texts of videos that are not indexed yet: (video pk, text)."""
     if texts:
-        connection.execute(insert(video_texts), [{"video_pk": pk, "folded": folded} for pk, folded in texts])
+        insert_all(connection, video_texts, [{"video_pk": pk, "folded": folded} for pk, folded in texts])
         _add_grams(connection, texts)
 
 
