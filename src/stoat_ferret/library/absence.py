@@ -11,7 +11,7 @@ from stoat_ferret.db.tables import ledger as ledger_rows
 from stoat_ferret.db.upsert import insert
 from stoat_ferret.library import changes, ledger
 from stoat_ferret.library.models import KnownFile, LedgerRow, Outcome
-from stoat_ferret.library.repository import ROWS_A_STEP, now_us, steps
+from stoat_ferret.library.repository import ROWS_A_STEP, below, now_us, steps
 
 NONE_IGNORED: Mapping[bytes, str] = MappingProxyType({})
 
@@ -71,6 +71,12 @@ def drop_empty_folders(connection: Connection, pks: Sequence[int]) -> None:
 def clear(connection: Connection, job_id: str, library_id: str | None = None) -> None:
     """Forget what was taken as gone by this job, of one library or of all."""
     connection.execute(delete(gone).where(*_of(job_id, library_id)))
+
+
+def withdraw_below(connection: Connection, job_id: str, folder: bytes) -> None:
+    """Do not take for gone what is known under a folder: nobody knows what was there when it was looked for."""
+    pks = select(videos.c.pk).where(below(videos.c.path_bytes, folder))
+    connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks)))
 
 
 def drop_moved(connection: Connection, job_id: str) -> None:

@@ -1,18 +1,23 @@
 """The settle stage for one library, with all that it needs: what is gone is marked missing, if so much may be."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
+from stoat_ferret import paths
 from stoat_ferret.errors import LibraryOfflineError, MassLossError
 from stoat_ferret.library import absence, ledger
 from stoat_ferret.library.models import LedgerRow, Library, Outcome
 from stoat_ferret.library.repository import LibraryRepository, now_us
 from stoat_ferret.scan.disk import Disk
+from stoat_ferret.scan.ground import look
 from stoat_ferret.scan.job import FailedPart, ScanJob
+from stoat_ferret.scan.listing import FolderProblem
+from stoat_ferret.scan.online import ensure_online, record_problem
 from stoat_ferret.scan.parts import part_files
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.scope import ScanOptions, emptied
 from stoat_ferret.scan.settle import guard_loss
-from stoat_ferret.scan.survey import Surveyed, ensure_online
+from stoat_ferret.scan.survey import Surveyed
 
 
 def conclude(
@@ -27,12 +32,19 @@ def conclude(
     """Conclude what is gone, and mark it missing if so much may be.
 
     Raises:
-        LibraryOfflineError: the library's folder went away meanwhile, or not one file is left where there were some.
+        LibraryOfflineError: the library's folder went away meanwhile, or lies on another volume now, or not one file is
+            left where there were some.
         MassLossError: too much is gone; nothing was marked missing.
         PathNotReadableError: the library's folder may no longer be read.
     """
     ensure_online(library, options, job, repository, rules, disk, present=repository.count_present(library.id))
+    doubted = _look_at_volumes_again(library, options, repository, rules, disk)
+    if doubted:
+        surveyed = replace(surveyed, proven=False)
     with job.transaction() as connection:
+        for problem in doubted:
+            absence.withdraw_below(connection, job.job_id, problem.path)
+            record_problem(connection, job.job_id, problem)
         absence.drop_moved(connection, job.job_id)
         gone = absence.count(connection, job.job_id, library.id)
         brought = absence.count_brought(connection, job.job_id, library.id)
@@ -52,6 +64,19 @@ def conclude(
         with job.transaction() as connection:
             absence.drop_empty_folders(connection, surveyed.absent)
             repository.record_scan(connection, library.id, job.job_id, whole=surveyed.whole)
+
+
+def _look_at_volumes_again(
+    library: Library, options: ScanOptions, repository: LibraryRepository, rules: Rules, disk: Disk
+) -> Collection[FolderProblem]:
+    """Say which volumes have gone away since the scan began: what was not found in their places is not proven gone."""
+    others = repository.libraries()
+    inner = frozenset(
+        other.path_bytes
+        for other in others
+        if other.id != library.id and paths.is_below(other.path_bytes, library.path_bytes)
+    )
+    return look(library, inner, repository, rules.here, disk, accept_loss=options.accept_loss).refused.values()
 
 
 def _guard_emptied(

@@ -37,9 +37,10 @@ class Ground:
     renamed: frozenset[bytes] = frozenset()
     """Where a volume goes by another name than before: its inodes may be others too."""
 
-    def is_renamed(self, folder: bytes) -> bool:
+    def may_renumber(self, folder: bytes) -> bool:
         """Tell whether a folder's files may have other inodes than before, though nothing happened to them."""
-        return bool(self.renamed) and innermost(folder, self.volumes) in self.renamed
+        point = innermost(folder, self.volumes)
+        return point is not None and (point in self.renamed or self.volumes[point].renumbers)
 
     def news(self) -> dict[bytes, VolumeRow]:
         """Give what is to be recorded; a volume that nothing can be said of is not."""

@@ -71,7 +71,7 @@ class Matcher:
         """Compare by digest, or file by file where that differs or everything is to be examined again."""
         if known is None:
             return compare(listing, {}, force=self._options.force)
-        any_inode = self._ground.is_renamed(listing.path)
+        any_inode = self._ground.may_renumber(listing.path)
         only = self._options.only
         done = set[bytes]()
         if self._job.attempt > 1:

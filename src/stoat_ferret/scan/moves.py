@@ -6,6 +6,7 @@ where the file system tells when a file was made, that must agree, and it must w
 """
 
 import os
+import time
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,12 +25,15 @@ from stoat_ferret.scan.volume import Mounts, Volume
 MOST_CANDIDATES = 16
 """So many entries are looked at for one file: a file may have thousands of names."""
 
+FRESH_SECONDS = 0.2
+"""So old may be what is known of the mounts where it is to prove that a file is gone."""
+
 MOST_UNDECIDED = 20_000
 """So many new files whose content is known from elsewhere wait for the walk's end; more are decided at once."""
 
 
 class Tracer:
-    """Finds the entries that files had before. What it knows of volumes is as of when it was made.
+    """Finds the entries that files had before. Which volumes are recorded it knows as of when it was made.
 
     Args:
         repository: the catalogue.
@@ -45,11 +49,15 @@ class Tracer:
 
     def look_at_volumes(self) -> None:
         """Take in which volumes there are, and which are recorded."""
-        self._mounts = Mounts()
+        self._look_at_mounts()
         self._recorded = {
             point: Volume(row.source, row.kind, row.name, row.root)
             for point, row in traces.recorded_volumes(self._database).items()
         }
+
+    def _look_at_mounts(self) -> None:
+        self._mounts = Mounts()
+        self._looked_at = time.monotonic()
 
     def has_claimed(self, known: KnownFile) -> bool:
         """Tell whether an entry has gone with a file that was found elsewhere."""
@@ -168,6 +176,9 @@ class Tracer:
             self._sight.status(point)
         except OSError:
             return False
+        # A disk may have been unmounted since the scan began.
+        if time.monotonic() - self._looked_at > FRESH_SECONDS:
+            self._look_at_mounts()
         return self._recorded[point].same_as(self._mounts.volume_of(self._here(point)))
 
     def _is_listed(self, path: bytes) -> bool:

@@ -61,6 +61,11 @@ class Writer:
         if folder.remaining == 0:
             self.close(folder)
 
+    def refresh(self, folder: OpenFolder) -> None:
+        """Take note of the inodes that unchanged files of a folder have now, whoever closes it."""
+        folder.batch.refreshed += [(seen.known, seen.entry.key) for seen in folder.changes.refreshed if seen.known]
+        self._touch(folder)
+
     def close(self, folder: OpenFolder) -> None:
         """Take the folder as finished."""
         folder.batch.closing = FolderClosing(
@@ -71,7 +76,6 @@ class Writer:
             gone=folder.changes.gone,
             ignored=folder.changes.ignored,
         )
-        folder.batch.refreshed += [(seen.known, seen.entry.key) for seen in folder.changes.refreshed if seen.known]
         if folder.known is not None:
             self.visited.add(folder.known.pk)
         self._touch(folder)

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stoat_ferret import paths
-from stoat_ferret.errors import LibraryOfflineError, PathNotReadableError
-from stoat_ferret.library import absence, ledger, traces
-from stoat_ferret.library.models import KnownFolder, LedgerRow, Library, Outcome
-from stoat_ferret.library.repository import LibraryRepository, now_us, steps
+from stoat_ferret.errors import LibraryOfflineError
+from stoat_ferret.library import absence, traces
+from stoat_ferret.library.models import KnownFolder
+from stoat_ferret.library.repository import LibraryRepository, steps
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.scan.compare import Seen, digest, settled
 from stoat_ferret.scan.disk import Disk
@@ -25,13 +25,14 @@ from stoat_ferret.scan.listing import FolderListing, FolderProblem, join
 from stoat_ferret.scan.matching import Matcher
 from stoat_ferret.scan.moves import Tracer
 from stoat_ferret.scan.onefile import OneFile
+from stoat_ferret.scan.online import ensure_online, record_problem
 from stoat_ferret.scan.parts import Parting
 from stoat_ferret.scan.rules import Rules
-from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, check_online, descend, why_ignored
+from stoat_ferret.scan.scope import Obstacle, ScanOptions, Target, descend, why_ignored
 from stoat_ferret.scan.settle import absent_folders
 from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.store import Writer
-from stoat_ferret.scan.walk import empty_link, folder_problem, holds_nothing
+from stoat_ferret.scan.walk import empty_link, folder_problem
 from stoat_ferret.scan.walker import Walker
 
 POLL_SECONDS = 0.05
@@ -62,39 +63,6 @@ class Surveyed:
 def is_whole(target: Target, options: ScanOptions) -> bool:
     """Tell whether all of a library is scanned."""
     return options.recursive and target.start == target.library.path_bytes
-
-
-def ensure_online(
-    library: Library,
-    options: ScanOptions,
-    job: ScanJob,
-    repository: LibraryRepository,
-    rules: Rules,
-    disk: Disk,
-    *,
-    present: int,
-) -> None:
-    """Make sure that a library's folder is there, and record it where it is not.
-
-    Raises:
-        LibraryOfflineError: it is not there, or is empty where it held videos.
-        PathNotReadableError: it may not be read.
-    """
-    try:
-        found = _look_into(library, rules, disk)
-        check_online(found, library, present=present, accept_loss=options.accept_loss)
-    except (LibraryOfflineError, PathNotReadableError):
-        if not options.dry_run:
-            with job.transaction() as connection:
-                repository.set_library_state(connection, library.id, "offline")
-        raise
-
-
-def _look_into(library: Library, rules: Rules, disk: Disk) -> FolderProblem | bool:
-    try:
-        return disk.call(holds_nothing, library.path_bytes, rules)
-    except OSError as error:
-        return folder_problem(library.path_bytes, error)
 
 
 class Survey:
@@ -187,12 +155,17 @@ class Survey:
                 with self._job.transaction() as connection:
                     self._repository.set_library_state(connection, target.library.id, "offline")
             raise
-        news, dropped = self._ground.news(), self._ground.dropped
-        if (news or dropped) and not options.dry_run:
-            with self._job.transaction() as connection:
-                traces.record_volumes(connection, target.library.id, news, dropped)
-            self._tracer.look_at_volumes()
+        # What goes by another name is recorded once all of it was compared: until then its inodes are the old name's.
+        late = frozenset() if options.accept_loss else self._ground.renamed
+        self._record_volumes(self._ground.dropped, without=late)
         self._matcher = Matcher(options, self._job, self._repository, self._tracer, self._ground)
+
+    def _record_volumes(self, dropped: frozenset[bytes], *, without: frozenset[bytes] = frozenset()) -> None:
+        news = {point: row for point, row in self._ground.news().items() if point not in without}
+        if (news or dropped) and not self._options.dry_run:
+            with self._job.transaction() as connection:
+                traces.record_volumes(connection, self._target.library.id, news, dropped)
+            self._tracer.look_at_volumes()
 
     def _other_volume(self) -> Obstacle | None:
         point = innermost(self._target.start, self._ground.refused)
@@ -212,6 +185,10 @@ class Survey:
     def _conclude(self) -> Surveyed:
         """Note what is gone."""
         self._ensure_online()  # the disk may have gone away meanwhile
+        if self._options.recursive and self._options.only is None:
+            start = self._target.start
+            elsewhere = (point for point in self._ground.renamed if not paths.is_below(point, start))
+            self._record_volumes(frozenset(), without=frozenset(elsewhere))
         absent = self._absent()
         for reason, keys in self._by_reason(absent):
             with self._job.transaction() as connection:
@@ -343,6 +320,8 @@ class Survey:
                 folder.tally(result)
             self._writer.add(folder, result)
             self._writer.flush_if_due()
+        if changes.refreshed:
+            self._writer.refresh(folder)
         probe = [seen for seen in changes.probe if not self._held.takes(folder, seen)]
         if probe:
             self._examine(folder, probe)
@@ -362,9 +341,8 @@ class Survey:
             self._record_skipped(obstacle.path, obstacle.code, obstacle.reason)
 
     def _record_skipped(self, path: bytes, code: str, reason: str) -> None:
-        row = LedgerRow(path_bytes=path, outcome=Outcome.SKIPPED, at=now_us(), code=code, reason=reason)
         with self._job.transaction() as connection:
-            ledger.record(connection, self._job.job_id, [(None, row)])
+            record_problem(connection, self._job.job_id, FolderProblem(path, code, reason))
 
     def _absent(self) -> list[KnownFolder]:
         """Give the folders that are gone."""

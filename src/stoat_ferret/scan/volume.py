@@ -13,6 +13,9 @@ from stoat_ferret.scan.listing import join
 MOUNTS = Path("/proc/self/mountinfo")
 BY_UUID = Path("/dev/disk/by-uuid")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+RENUMBERING = frozenset({"vfat", "msdos", "exfat", "fuse", "cifs", "smb3", "smbfs", "9p", "afs"})
+"""Types of file systems that keep no inode numbers: FAT has none, and those over a network or in user space may not
+hand them through (Linux: fs/fat/inode.c, fs/exfat/inode.c; mount.cifs(8), noserverino; fuse(8), noforget)."""
 SAMPLE = 32
 """Files that are compared where the volumes' names do not tell."""
 LIKE_ENOUGH = 0.9
@@ -31,6 +34,11 @@ class Volume:
     """Its UUID; for what has none and comes over no network, the machine as it was booted and what it calls it."""
     root: str = "/"
     """The folder of the file system that is mounted: others of it may be elsewhere."""
+
+    @property
+    def renumbers(self) -> bool:
+        """True where the system makes inode numbers up as it goes, so that a file may have another one at any time."""
+        return self.kind in RENUMBERING or self.kind.startswith("fuse.")
 
     def same_as(self, other: "Volume") -> bool:
         """True where both surely are one; False where that cannot be told."""

@@ -28,11 +28,13 @@ class Machine:
         self._table = table
         self._aside = aside
         self._mounted: dict[Path, str] = {}
+        self._kind = "nfs4"
         aside.mkdir()
         self._write()
 
-    def mount(self, disk: str, point: Path) -> None:
+    def mount(self, disk: str, point: Path, kind: str = "nfs4") -> None:
         """Show a disk's files at a folder; what lies there is hidden."""
+        self._kind = kind
         os.rename(point, self._aside / f"under {point.name}")
         disk_folder = self._aside / disk
         disk_folder.mkdir(exist_ok=True)
@@ -54,7 +56,7 @@ class Machine:
     def _write(self) -> None:
         lines = ["22 1 8:1 / / rw - ext4 /dev/sda1 rw"]
         for number, (point, disk) in enumerate(self._mounted.items()):
-            lines.append(f"{30 + number} 22 8:{number} / {os.path.realpath(point)} rw - nfs4 {disk}:/export rw")
+            lines.append(f"{30 + number} 22 8:{number} / {os.path.realpath(point)} rw - {self._kind} {disk}:/export rw")
         self._table.write_text("".join(f"{line}\n" for line in lines))
 
 
@@ -88,6 +90,90 @@ def test_a_disk_that_is_not_mounted_loses_nothing(stage: Stage, root: Path, mach
     stage.pool.examined.clear()
     assert stage.counts(root) == {"unchanged": 6}
     assert stage.pool.examined == []
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_disk_that_goes_away_while_a_scan_runs_loses_nothing(
+    stage: Stage, root: Path, machine: Machine, shared: bool
+) -> None:
+    """It was there when the scan began; what was not found on it since is not gone."""
+    stage.shared = shared
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    fill(disk / "films", 5)
+    stage.scan(root)
+    before = stage.tree()
+    new = put(root / "a new one.mp4")
+    seen: list[bytes] = []
+
+    def unmount(_path: bytes) -> None:
+        if not seen:
+            machine.unmount(disk)
+        seen.append(_path)
+
+    for number in range(200):  # so many that the disk is listed after the first of them is examined
+        put(root / f"0 {number:03d}" / "new.mp4")
+    stage.pool.before_answer = unmount
+    job = stage.scan(root)
+    assert job.status is JobStatus.COMPLETE
+    assert seen
+    stage.check(job)
+    assert stage.ledger(job)[bytes(disk)].code == "OTHER_VOLUME"
+    after = stage.tree()
+    assert {path: after[path] for path in before} == before
+    assert new in after
+    stage.pool.before_answer = lambda _path: None
+    machine.mount("nas", disk)
+    stage.pool.examined.clear()
+    assert stage.counts(root) == {"unchanged": len(after)}
+    assert stage.pool.examined == []
+
+
+def renew_inodes(folder: Path) -> None:
+    """Let every file have another inode, and be the same otherwise."""
+    for path in sorted(folder.rglob("*.mp4")):
+        copy = path.with_suffix(".copy")
+        shutil.copy2(path, copy)
+        os.replace(copy, path)
+
+
+def test_a_renamed_disk_that_is_scanned_bit_by_bit_is_not_read(stage: Stage, root: Path, machine: Machine) -> None:
+    """What the first scans after that did not come to has its old inodes in the catalogue, and stays as it is."""
+    disk = root / "disk"
+    machine.mount("nas", disk)
+    for name in ("a", "b", "c"):
+        fill(disk / name, 10)
+    stage.scan(root)
+    machine.rename(disk, "nas with another name")
+    renew_inodes(disk)
+    stage.pool.examined.clear()
+    assert stage.counts(disk / "a") == {"unchanged": 10}
+    died, job = stage.scan_that_dies(root, 3)
+    assert died
+    assert job.result is not None
+    assert job.result["unchanged"] == 31
+    assert stage.counts(root) == {"unchanged": 31}
+    assert stage.pool.examined == []
+    renew_inodes(disk)  # under the name that is recorded by now, that means that files were replaced
+    assert stage.counts(root) == {"unchanged": 1, "updated": 30}
+
+
+@pytest.mark.parametrize("kind", ["vfat", "exfat", "fuse.sshfs", "cifs"])
+def test_where_inodes_are_made_up_they_tell_nothing(stage: Stage, root: Path, machine: Machine, kind: str) -> None:
+    """FAT has none, and what lies over a network or in user space may not hand them through."""
+    disk = root / "disk"
+    machine.mount("usb", disk, kind)
+    paths = fill(disk, 10)
+    stage.scan(root)
+    before = stage.tree()
+    renew_inodes(disk)
+    stage.pool.examined.clear()
+    assert stage.counts(root) == {"unchanged": 11}
+    assert stage.pool.examined == []
+    put(paths[0], "video, another one")
+    os.rename(paths[1], disk / "moved.mp4")
+    assert stage.counts(root) == {"unchanged": 9, "updated": 1, "moved": 1}
+    assert stage.tree()[bytes(disk / "moved.mp4")] == before[paths[1]]
 
 
 def test_what_lies_under_a_mount_is_not_taken_for_the_disk(stage: Stage, root: Path, machine: Machine) -> None:
