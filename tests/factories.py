@@ -87,8 +87,8 @@ def media_info(**fields: Any) -> MediaInfo:
 def put(path: Path | bytes, content: str = "video", *, age_seconds: float | None = None) -> bytes:
     """Write a file that `FakePool` understands, with a time of its own, long ago unless an age is given.
 
-    Content: `video` (and whatever follows), `sound`, `broken`, `passing` for one that cannot be read just now, or
-    `changing` for one that is written to meanwhile.
+    Content: `video` (and whatever follows), `video cut short`, `sound`, `broken`, `passing` for one that cannot be read
+    just now, or `changing` for one that is written to meanwhile.
     """
     target = os.fsencode(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -180,7 +180,8 @@ def answer(task: ProbeTask) -> ProbeOutcome:
     # With the time, which a move keeps: files that are written anew are others, though most hold the same word.
     identity = content + status.st_mtime_ns.to_bytes(16, "big", signed=True)
     fingerprint = hashlib.blake2b(identity, digest_size=16).hexdigest()
-    return replace(known, info=media_info(tags={"title": title} if title else {}), fingerprint=fingerprint)
+    info = media_info(tags={"title": title} if title else {})
+    return replace(known, info=info, fingerprint=fingerprint, cut_short=text.startswith("video cut short"))
 
 
 class Died(BaseException):

@@ -72,6 +72,8 @@ class ProbeOutcome:
     bytes_read: int
     seconds: float
     error: MediaFailure | None
+    cut_short: bool = False
+    """It ends before what its own headers say, though it can be examined."""
 
 
 @dataclass(slots=True)
@@ -375,6 +377,7 @@ def _outcome(task: ProbeTask, answer: dict[str, Any]) -> ProbeOutcome:
             bytes_read=int(answer["bytes_read"]),
             seconds=float(answer["seconds"]),
             error=MediaFailure(**error) if error is not None else None,
+            cut_short=answer.get("cut_short") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         msg = f"The answer is not of the agreed shape: {problem!r}"

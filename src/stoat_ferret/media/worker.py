@@ -37,6 +37,7 @@ from stoat_ferret.media.frames import ImageFormat, thumbnail
 from stoat_ferret.media.probe import probe, require_safe_versions
 from stoat_ferret.media.process import REFUSES_STATUS
 from stoat_ferret.media.sandbox import lock_down
+from stoat_ferret.media.wholeness import is_cut_short
 from stoat_ferret.paths import decode_base64
 from stoat_ferret.statx import birth_ns
 
@@ -160,6 +161,7 @@ def _examine(path: bytes, follow_symlink: bool, answer: Json) -> None:
         try:
             answer["fingerprint"] = fingerprint(descriptor, before["size"])
             answer["info"] = probe(path, descriptor).to_json()
+            answer["cut_short"] = is_cut_short(descriptor, before["size"])
         finally:
             by_name = os.stat(path, follow_symlinks=follow_symlink)  # noqa: PTH116 - a path of bytes
             if _state(os.fstat(descriptor)) != before or _state(by_name) != before:

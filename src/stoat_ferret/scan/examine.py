@@ -3,13 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from stoat_ferret.errors import FileChangedError, NoVideoStreamError
 from stoat_ferret.library.models import FileKey, KnownFolder, Outcome
 from stoat_ferret.library.results import FileResult, FolderBatch
-from stoat_ferret.media.pool import ProbeOutcome, ProbePool, ProbeTask
+from stoat_ferret.media.pool import FileStat, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.scan.compare import FolderChanges, Seen
 from stoat_ferret.scan.sight import Sight
 
@@ -18,6 +18,9 @@ LOW_WATER = 64
 
 
 STILL_WRITTEN = "STILL_WRITTEN"
+PARTLY_THERE = "Only the first part of the file is there: it is probably being copied. It is looked at again by itself."
+PAUSE_SECONDS = 900
+"""For so long after it was written to last, a file of which only a part is there may be one that is still copied."""
 SAYS_MORE = "PROBE_SAYS_MORE"
 
 
@@ -148,6 +151,8 @@ def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
             bytes_read=outcome.bytes_read,
             origin=None if failure.passing else seen.origin,
         )
+    if outcome.cut_short and outcome.stat is not None and _may_be_copied(outcome.stat):
+        return replace(still_written(seen), reason=PARTLY_THERE, bytes_read=outcome.bytes_read)
     code, reason = _why_again(seen)
     return FileResult(
         path=seen.path,
@@ -163,6 +168,11 @@ def _result(seen: Seen, outcome: ProbeOutcome) -> FileResult:
         code=code,
         reason=reason,
     )
+
+
+def _may_be_copied(stat: FileStat) -> bool:
+    """Tell whether a file of which a part is there was written to so lately that the rest may be about to come."""
+    return abs(time.time_ns() - stat.mtime_ns) < PAUSE_SECONDS * 1_000_000_000
 
 
 def _why_again(seen: Seen) -> tuple[str | None, str | None]:

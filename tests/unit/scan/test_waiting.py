@@ -1,6 +1,7 @@
 """Files of one folder that are examined at different times, since some had to wait: none gets lost among them."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,36 @@ def test_files_that_were_all_replaced(stage: Stage, tmp_path: Path) -> None:
     assert stage.counts(tmp_path / "v") == {"updated": 10, "new": 1}
     assert {path: stage.tree()[path] for path in before} == before
     assert stage.counts(tmp_path / "v") == {"unchanged": 11}
+
+
+def test_a_part_of_a_film_is_waited_for_while_it_may_be_copied(stage: Stage, tmp_path: Path) -> None:
+    """Though it can be played as far as it goes: a copy may pause. After a quarter of an hour it is what there is."""
+    path = put(tmp_path / "videos/half.mp4", "video cut short", age_seconds=0)
+    os.utime(path, (time.time() - 60,) * 2)
+    put(tmp_path / "videos/whole.mp4")
+    job = stage.scan(tmp_path / "videos")
+    row = stage.ledger(job)[path]
+    assert (row.outcome, row.code) == ("skipped", "STILL_WRITTEN")
+    assert "Only the first part of the file is there" in (row.reason or "")
+    assert path not in stage.tree()
+    (again,) = stage.waiting()
+    assert again.payload["looks"] == 1
+    os.utime(path, (time.time() - 1000,) * 2)
+    assert stage.counts(tmp_path / "videos") == {"new": 1, "unchanged": 1}
+    put(tmp_path / "videos/old and cut.mp4", "video cut short")
+    assert stage.counts(tmp_path / "videos") == {"new": 1, "unchanged": 2}
+
+
+def test_a_known_film_that_is_copied_over_stays_as_it_was_meanwhile(stage: Stage, tmp_path: Path) -> None:
+    """Its entry is neither broken nor half a film."""
+    path = put(tmp_path / "videos/a.mp4", "video whole")
+    stage.scan(tmp_path / "videos")
+    before = stage.tree()
+    put(path, "video cut short", age_seconds=0)
+    os.utime(path, (time.time() - 60,) * 2)
+    stage.scan(tmp_path / "videos")
+    assert stage.tree() == before
+    assert [video.title for video in stage.videos()] == ["whole"]
+    put(path, "video new and whole")
+    stage.scan(tmp_path / "videos")
+    assert [video.title for video in stage.videos()] == ["new and whole"]

@@ -35,7 +35,7 @@ from stoat_ferret.media.disk_limits import DiskLimits
 from stoat_ferret.media.pool import ProbePool
 from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
-from stoat_ferret.scan.examine import STILL_WRITTEN
+from stoat_ferret.scan.examine import PAUSE_SECONDS, STILL_WRITTEN
 from stoat_ferret.scan.job import Distributor
 from stoat_ferret.scan.pipeline import OpenDisk, Waits, run_scan
 from stoat_ferret.scan.report import read_report
@@ -58,8 +58,6 @@ MOST_LOOKED_AGAIN = 200
 FIRST_LOOK_SECONDS = 2.0
 LAST_LOOK_SECONDS = 300.0
 CUT_OFF = (IncompleteFileError.code, NotMediaError.code)
-PAUSE_SECONDS = 900
-"""For so long after it was written to last, a file of which only a part is there may be one that is still copied."""
 
 MUCH = 10_000
 """After so many changes the database looks at its tables anew."""
