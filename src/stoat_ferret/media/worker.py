@@ -91,8 +91,8 @@ def _serve(pipe: Connection, task: Json) -> bool:
     try:
         path = decode_base64(task["path"])
         if task["kind"] == "thumbnail":
-            with _reading(), _open_file(path, follow_symlink=True):
-                image = thumbnail(path, int(task["width"]), cast("ImageFormat", task["format"]))
+            with _reading(), _open_file(path, follow_symlink=True) as descriptor:
+                image = thumbnail(path, int(task["width"]), cast("ImageFormat", task["format"]), descriptor)
             answer["image"] = True
         else:
             _examine(path, bool(task["follow_symlink"]), answer)
