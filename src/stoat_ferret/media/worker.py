@@ -91,9 +91,7 @@ def _serve(pipe: Connection, task: Json) -> bool:
     try:
         path = decode_base64(task["path"])
         if task["kind"] == "thumbnail":
-            with _reading(), _open_file(path, follow_symlink=True) as descriptor:
-                image = thumbnail(path, int(task["width"]), cast("ImageFormat", task["format"]), descriptor)
-            answer["image"] = True
+            image = _depict(path, task, answer)
         else:
             _examine(path, bool(task["follow_symlink"]), answer)
     except StoatError as error:
@@ -159,6 +157,15 @@ def _examine(path: bytes, follow_symlink: bool, answer: Json) -> None:
             if _state(os.fstat(descriptor)) != before or _state(by_name) != before:
                 answer["info"] = answer["fingerprint"] = None
                 raise FileChangedError("The file changed while it was being read; it is probably still being written.")
+
+
+def _depict(path: bytes, task: Json, answer: Json) -> bytes:
+    """Give a picture of the file, and put into the answer that there is one, and the state that the file has."""
+    with _reading(), _open_file(path, bool(task.get("follow_symlink", True))) as descriptor:
+        answer["stat"] = _state(os.fstat(descriptor))
+        image = thumbnail(path, int(task["width"]), cast("ImageFormat", task["format"]), descriptor)
+    answer["image"] = True
+    return image
 
 
 @contextlib.contextmanager
