@@ -88,8 +88,9 @@ def outcome_of(task: ProbeTask, answer: dict[str, Any], image: bytes | None = No
     """
     if (image is not None) != (task.picture is not None and answer.get("error") is None):
         raise WorkerLiedError("A picture came that nobody wished for, or none did.")
-    if image is not None and len(image) > MOST_PICTURE_BYTES:
-        raise WorkerLiedError("The picture is far larger than any that is wished for.")
+    if image is not None and not 0 < len(image) <= MOST_PICTURE_BYTES:
+        msg = f"A picture of {len(image)} bytes came."
+        raise WorkerLiedError(msg)
     try:
         error = answer["error"]
         return ProbeOutcome(
