@@ -38,7 +38,8 @@ class PictureCache:
     def has(self, content: str, width: int, image_format: ImageFormat) -> bool:
         """Tell whether a picture is there; far cheaper than to read it."""
         try:
-            return self._picture(content, width, image_format).stat().st_size > 0
+            # Asked of every video there is: a Path for each would take twice as long.
+            return os.stat(f"{self._directory}/{_name(content, width, image_format)}").st_size > 0  # noqa: PTH116
         except OSError:
             return False
 
@@ -76,7 +77,7 @@ class PictureCache:
                     _sweep(folder.path, before)
 
     def _picture(self, content: str, width: int, image_format: ImageFormat) -> Path:
-        return self._directory / content[:2] / f"{content}-{width}-{image_format}.{image_format}"
+        return self._directory / _name(content, width, image_format)
 
     def _note(self, content: str) -> Path:
         return self._directory / content[:2] / f"{content}.none"
@@ -96,6 +97,10 @@ class PictureCache:
                 unfinished.unlink(missing_ok=True)
             msg = f"The thumbnail cache {self._directory} cannot be written: {error.strerror}."
             raise (StorageFullError if error.errno in _FULL else StorageError)(msg) from error
+
+
+def _name(content: str, width: int, image_format: ImageFormat) -> str:
+    return f"{content[:2]}/{content}-{width}-{image_format}.{image_format}"
 
 
 def _sweep(folder: str, before: float) -> None:
