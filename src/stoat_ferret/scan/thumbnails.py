@@ -98,7 +98,8 @@ class ThumbnailRun:
             self._present -= ledger.totals(self._database, self._job.job_id)[Outcome.NEW]
             with self._job.transaction() as connection:  # what had no picture is met again, and may have one by now
                 ledger.forget(connection, self._job.job_id, (Outcome.FAILED, Outcome.SKIPPED))
-        self._cache.sweep()
+        if self._options.place is None:  # to look through the whole cache would take longer than a folder does
+            self._cache.sweep()
         try:
             self._make(self._wanted())
             while self._twins:  # some have their pictures by now; the first may have failed where another can be read

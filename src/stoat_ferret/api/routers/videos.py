@@ -267,6 +267,7 @@ async def get_thumbnail(
         return unchanged
     picture = await runtime.previews.thumbnail(video, width, image_format)
     del headers.headers["content-length"]
+    headers.headers["ETag"] = f'"{picture.etag}"'
     return Response(picture.data, media_type=picture.media_type, headers=dict(headers.headers))
 
 

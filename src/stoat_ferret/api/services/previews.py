@@ -3,6 +3,7 @@
 import asyncio
 import os
 from dataclasses import dataclass
+from uuid import uuid4
 
 from stoat_ferret import paths
 from stoat_ferret.errors import MediaError, NoPictureError, UnreadableFileError
@@ -48,15 +49,21 @@ class PreviewService:
             StorageError: the picture could not be kept.
         """
         wanted = (_content(video), _rounded(width), image_format)
+        etag, changed = self.etag(video, width, image_format), False
         data = await asyncio.to_thread(self._cache.read, *wanted)
         if data is None:
             async with self._turn:
                 data = await asyncio.to_thread(self._cache.read, *wanted)
                 if data is None:
-                    data = await asyncio.to_thread(self._make, video, *wanted)
-        return Thumbnail(data, f"image/{image_format}", self.etag(video, width, image_format))
+                    made = await asyncio.to_thread(self._make, video, *wanted)
+                    data, changed = made[0], made[1]
+        return Thumbnail(data, f"image/{image_format}", str(uuid4()) if changed else etag)
 
-    def _make(self, video: Video, content: str, width: int, image_format: ImageFormat) -> bytes:
+    def _make(self, video: Video, content: str, width: int, image_format: ImageFormat) -> tuple[bytes, bool]:
+        """Make a picture, and tell whether it is of another content than that which the last scan saw: it is not kept.
+
+        It would be shown for ever of the former content, which may come back or lie elsewhere too.
+        """
         shown = paths.display(video.path_bytes)
         if video.state != "available":
             raise NoPictureError(f"No picture of {shown} can be made while the file is {video.state}.")
@@ -72,8 +79,18 @@ class PreviewService:
             ) from error
         except MediaError as error:
             raise NoPictureError(f"No picture of {shown} can be made: {error.message}") from error
+        if _has_changed(video):
+            return data, True
         self._cache.keep(content, width, image_format, data)
-        return data
+        return data, False
+
+
+def _has_changed(video: Video) -> bool:
+    try:
+        status = os.stat(video.path_bytes)  # noqa: PTH116 - a path of bytes
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns // 1_000) != (video.size, video.modified_at)
 
 
 def _content(video: Video) -> str:
