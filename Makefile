@@ -9,7 +9,10 @@ FFPROBE =
 JSON =
 ALL =
 FUZZ =
-export PYTHON DIR PORT
+CORPUS =
+FFMPEG =
+BENCHMARKS =
+export PYTHON DIR PORT CORPUS FFPROBE FFMPEG BENCHMARKS
 
 # Present parts of the tree, for the tools that refuse a folder that is not there.
 SOURCES = $(wildcard src tests tools benchmarks torture)
@@ -42,7 +45,7 @@ fix: venv-dev ## repair what lint and formatting can repair by themselves
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: venv-dev ## run every benchmark
+bench: venv-dev ## run every benchmark (half an hour), or some: BENCHMARKS="probing reads" CORPUS=DIR (minutes)
 	@tools/bench.sh
 
 torture: venv-dev ## kill it, fail its disk, stop it: the proof by breaking things (nearly two hours)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -76,6 +76,15 @@ def serve(data: Path, **environment: str) -> Iterator[Server]:
         process.terminate()
         process.wait(30)
         process.stdout.close()
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Give the processor time that a process and its descendants have taken, those that have ended included."""
+    total = 0.0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.Error):
+            total += sum(each.cpu_times()[:4])  # its own in user and system mode, and of its reaped children
+    return total
 
 
 @contextmanager

@@ -1,117 +1,107 @@
-"""A picture of a film against a start of ffmpeg that makes the same, stage by stage, in processor time.
+"""A thumbnail of a 1080p H.264 film against `ffmpeg -skip_frame nokey`, in turn.
 
-usage: thumbnails.py [--ffmpeg PROGRAM] [--runs 10]
+usage: thumbnails.py [--film FILE] [--runs 15] [--ffmpeg PROGRAM]
 
-Files are in memory's cache; the least of the runs counts, since others may use the processor. Ours is made in a process
-that runs already, as the probe processes do, and in the format that is made ahead.
+Ours is taken as a browser takes it: over HTTP, 320 pixels wide, from a server that has never made it (its cache is
+emptied each time). Beside it stand the picture alone, as the process that makes it is asked for it, and ffmpeg, which
+takes the film's first picture and so is spared the search; once more with the search for the same place as ours. Warm
+cache. Without `--film` one of 20 seconds is made, which takes some seconds.
 """
 
 import argparse
 import os
-import resource
 import shutil
+import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks._harness import publish, scratch
-from stoat_ferret.media import frames
-from stoat_ferret.scan.thumbnails import WISH
-from tools.clips import AudioTrack, make_clip
+from benchmarks import _corpus, _peers
+from benchmarks._harness import Server, publish, scratch, serve
+from benchmarks.probing import ids
+from stoat_ferret.media.grabber import FrameGrabber
+from tools.clips import AudioTrack, Clip, make_clip
 
-USUAL: dict[str, Any] = {"frames": 100, "key_interval": 30, "audio": (AudioTrack(),)}
-CLIPS: dict[str, dict[str, Any]] = {
-    "1080p h264": {"size": (1920, 1080)},
-    "4K h264": {"size": (3840, 2160), "frames": 40},
-    "1080p hevc": {"size": (1920, 1080), "codec": "libx265"},
-    "tiny h264": {"size": (160, 96)},
-}
-STAGES = {"open": "opened", "seek and decode": "_frame", "scale": "_upright", "encode": "_encode"}
-FFMPEG = "-v error -threads 1 -skip_frame nokey -ss {at} -i {path} -frames:v 1 -vf scale={width}:-2:flags=area -y {out}"
+WIDTH = 320
+SECONDS = 20
+MADE = Clip(
+    size=(1920, 1080), rate=25, frames=25 * SECONDS, key_interval=50, audio=(AudioTrack(),), quality={"crf": "18"}
+)
+
+
+def over_http(server: Server, cache: Path, video: str) -> float:
+    """Ask for a picture that has to be made; gives seconds."""
+    shutil.rmtree(cache, ignore_errors=True)
+    started = time.perf_counter()
+    answer = server.client.get(f"/api/v1/videos/{video}/thumbnail", params={"width": WIDTH}).raise_for_status()
+    seconds = time.perf_counter() - started
+    assert answer.content.startswith(b"\xff\xd8"), answer.headers
+    return seconds
+
+
+def by_process(grabber: FrameGrabber, film: Path) -> float:
+    """Ask the process that makes pictures; gives seconds."""
+    started = time.perf_counter()
+    grabber.thumbnail(os.fsencode(film), WIDTH, "jpeg")
+    return time.perf_counter() - started
+
+
+def by_ffmpeg(program: str, film: Path, out: Path, *search: str) -> float:
+    """Have ffmpeg make a picture; gives seconds."""
+    command = [program, "-v", "error", "-nostdin", "-y", *search, "-skip_frame", "nokey", "-i", str(film)]
+    started = time.perf_counter()
+    subprocess.run([*command, "-frames:v", "1", "-vf", f"scale={WIDTH}:-2", str(out)], check=True)
+    return time.perf_counter() - started
+
+
+def measure(film: Path, program: str, runs: int) -> dict[str, Any]:
+    """Take turns over the only film in a folder; gives medians in milliseconds, and ratios."""
+    seconds: dict[str, list[float]] = {"http": [], "process": [], "ffmpeg": [], "ffmpeg_search": []}
+    with scratch() as folder, serve(folder / "data") as server, FrameGrabber() as grabber:
+        server.finish(server.scan(film.parent))
+        cache, out = folder / "data" / "thumbnails", folder / "peer.jpg"
+        [video] = ids(server)
+        duration = float(server.client.get(f"/api/v1/videos/{video}").json()["duration"])
+        over_http(server, cache, video)
+        by_process(grabber, film)
+        for _ in range(runs):
+            seconds["http"].append(over_http(server, cache, video))
+            seconds["process"].append(by_process(grabber, film))
+            seconds["ffmpeg"].append(by_ffmpeg(program, film, out))
+            seconds["ffmpeg_search"].append(by_ffmpeg(program, film, out, "-ss", f"{duration / 10:.3f}"))
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    return {
+        **{f"{name}_ms": round(each * 1000, 1) for name, each in medians.items()},
+        "to_ffmpeg": round(medians["ffmpeg"] / medians["http"], 2),
+        "process_to_ffmpeg": round(medians["ffmpeg"] / medians["process"], 2),
+        "to_ffmpeg_search": round(medians["ffmpeg_search"] / medians["http"], 2),
+        "runs": runs,
+    }
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ffmpeg", default=shutil.which("ffmpeg"))
-    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--film", type=Path, help="the film; without: one that is made")
+    parser.add_argument("--runs", type=int, default=15)
+    _peers.add_ffmpeg(parser)
     args = parser.parse_args()
-    figures: dict[str, Any] = {}
+    program, version = _peers.ffmpeg(args)
     with scratch() as folder:
-        for name, fields in CLIPS.items():
-            path = folder / f"{name}.mp4"
-            make_clip(path, **(USUAL | fields))
-            figures[name] = measured(path, folder, args.ffmpeg, args.runs)
-    first = figures["1080p h264"]
-    line = f"{first['milliseconds']} ms for 1080p h264"
-    publish("thumbnails", line + (f", {first['ratio']} times as fast as ffmpeg" if "ratio" in first else ""), figures)
-
-
-def measured(path: Path, folder: Path, ffmpeg: str | None, runs: int) -> dict[str, Any]:
-    """Give the milliseconds of one picture, of its stages, and of ffmpeg where there is one."""
-    best, stages = float("inf"), {}
-    for _ in range(runs):
-        with timed() as spent:
-            began = time.process_time()
-            frames.thumbnail(os.fsencode(path), WISH.width, WISH.image_format)
-            taken = time.process_time() - began
-        if taken < best:
-            best, stages = taken, spent
-    found: dict[str, Any] = {"milliseconds": round(best * 1e3, 2)}
-    found["stages"] = {name: round(seconds * 1e3, 2) for name, seconds in stages.items()}
-    if ffmpeg is not None:
-        theirs = min(of_ffmpeg(ffmpeg, path, folder / "out.webp") for _ in range(runs))
-        found |= {"ffmpeg_milliseconds": round(theirs * 1e3, 1), "ratio": round(theirs / best, 1)}
-    return found
-
-
-@contextmanager
-def timed() -> Iterator[dict[str, float]]:
-    """Add up the processor time of each stage."""
-    spent = dict.fromkeys(STAGES, 0.0)
-    real = {name: getattr(frames, function) for name, function in STAGES.items()}
-    for name, function in real.items():
-        setattr(frames, STAGES[name], (_opening if name == "open" else _calling)(function, spent, name))
-    try:
-        yield spent
-    finally:
-        for name, function in real.items():
-            setattr(frames, STAGES[name], function)
-
-
-def _calling(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    def call(*arguments: Any, **options: Any) -> Any:
-        began = time.process_time()
-        try:
-            return function(*arguments, **options)
-        finally:
-            spent[name] += time.process_time() - began
-
-    return call
-
-
-def _opening(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    @contextmanager
-    def call(*arguments: Any) -> Iterator[Any]:
-        began = time.process_time()
-        with function(*arguments) as container:
-            spent[name] += time.process_time() - began
-            yield container
-
-    return call
-
-
-def of_ffmpeg(program: str, path: Path, out: Path) -> float:
-    """Give the processor time in seconds that ffmpeg takes for it."""
-    words = FFMPEG.split()
-    command = [word.format(at=0.4, path=path, width=WISH.width, out=out) for word in words]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([program, *command], check=True, stdin=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        film = folder / "film.mp4"
+        if args.film is None:
+            make_clip(film, MADE)
+            os.utime(film, (_corpus.LONG_AGO, _corpus.LONG_AGO))
+        else:
+            film = film.with_suffix(args.film.suffix)
+            _corpus.link_or_copy(args.film, film)  # alone in its folder, which is scanned
+        figures = measure(film, program, args.runs) | {"ffmpeg": version, "film_mib": film.stat().st_size >> 20}
+    sentence = (
+        f"{figures['http_ms']} ms over HTTP, {figures['to_ffmpeg']} times as fast as ffmpeg -skip_frame nokey "
+        f"({figures['ffmpeg_ms']} ms)"
+    )
+    publish("thumbnails", sentence, figures)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,18 @@ import pytest
 from tools.clips import AudioTrack, Clip, SubtitleTrack, make_clip, truncate
 
 __all__ = [
+    "STSD",
     "AudioTrack",
     "Clip",
     "SubtitleTrack",
+    "box",
     "clip_file",
     "make_clip",
     "place_clip",
     "samples_folder",
     "stream_without_picture",
     "truncate",
+    "with_box",
 ]
 
 
@@ -55,6 +58,38 @@ def place_clip(path: Path | str | bytes, **fields: Any) -> None:
 def stream_without_picture(path: Path | str | bytes) -> None:
     """Put a file with sound only at `path`."""
     place_clip(path, container="m4a", codec=None, audio=(AudioTrack(),))
+
+
+STSD = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+"""Where a track's sample entry is, of which the codec's tag is the next part."""
+_BEFORE_BOXES = {b"stsd": 8, b"avc1": 78, b"hvc1": 78, b"hev1": 78, b"av01": 78}
+"""Bytes of a box that come before the boxes in it."""
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    """Give an ISO base media box (ISO/IEC 14496-12, 4.2)."""
+    data = b"".join(content)
+    return (8 + len(data)).to_bytes(4, "big") + kind + data
+
+
+def with_box(data: bytes, place: tuple[bytes, ...], added: bytes) -> bytes:
+    """Put a box at the end of the first box at `place`. The index has to come last, as its length changes.
+
+    Raises:
+        LookupError: there is no such place.
+    """
+    if not place:
+        return data + added
+    position = 0
+    while position < len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, end = data[position + 4 : position + 8], position + length
+        if kind == place[0]:
+            start = position + 8 + _BEFORE_BOXES.get(kind, 0)
+            inside = data[position + 8 : start] + with_box(data[start:end], place[1:], added)
+            return data[:position] + box(kind, inside) + data[end:]
+        position = end
+    raise LookupError(place)
 
 
 def samples_folder() -> Path:

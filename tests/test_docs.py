@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stoat_ferret.media.info import StreamInfo
 from tests.test_blackbox.program import Program
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,12 @@ def test_the_reference_is_what_the_code_says() -> None:
     command = [sys.executable, "tools/make_reference.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_field_of_a_stream_is_explained() -> None:
+    """Whoever stores another one says what it means."""
+    page = (ROOT / "docs/explanation/probing.md").read_text()
+    assert [name for name in StreamInfo.__dataclass_fields__ if f"`{name}`" not in page] == []
 
 
 def walk_through(title: str = "Walk-through") -> list[str]:

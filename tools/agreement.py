@@ -9,27 +9,19 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal
 
-from stoat_ferret.media import picture, timing
 from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.origin import location
+from tools import readings as read
 
 Json = dict[str, Any]
 Verdict = Literal["equal", "ours null", "wrong", "theirs absent"]
 Scope = Literal["file", "picture", "sound", "stream", "chapter"]
 """What a field is said of: `picture` and `sound` are the file's own fields that its first such stream decides."""
 
-LONGEST_TAG = 64 * 1024
-"""Characters; longer ones are not stored."""
 ROUNDING_SECONDS = 1.5e-6
 """Times are written with six decimals, and halves are not rounded alike everywhere."""
-UNSAID = {"unknown", "unspecified", "reserved", "N/A", ""}
-"""How ffprobe writes that it does not know."""
-CANNOT_TELL = object()
-"""What ffprobe's side of a field is where the answer is not in what was asked; such a case is passed over."""
-RECORDED_ONLY = "recorded_only"
-"""Marks a document that holds only what EXPECTED.jsonl records."""
 CRITICAL = ("hdr", "rotation")
 """Of these not one may be wrong: a picture that lies on its side, or that is shown grey, is seen at once."""
 
@@ -75,11 +67,11 @@ def compare(info: MediaInfo, document: Json) -> Iterator[Comparison]:
     Streams and chapters are paired by their place; that there are as many on both sides is a comparison of its own.
     What EXPECTED.jsonl does not record is left out for a document that was made of one of its rows.
     """
-    recorded_only = bool(document.get(RECORDED_ONLY))
+    recorded_only = bool(document.get(read.RECORDED_ONLY))
     parts: dict[Scope, tuple[Any, Any]] = {
         "file": ([info], [document]),
-        "picture": ([info], [stream for stream in [moving_picture(document)] if stream is not None]),
-        "sound": ([info], [stream for stream in document.get("streams", []) if _kind(stream) == "audio"]),
+        "picture": ([info], [stream for stream in [read.moving_picture(document)] if stream is not None]),
+        "sound": ([info], [stream for stream in document.get("streams", []) if read.kind(stream) == "audio"]),
         "stream": (info.streams, document.get("streams", [])),
         "chapter": (info.chapters, document.get("chapters", [])),
     }
@@ -103,7 +95,7 @@ class Count(Field):
 
 
 def _verdict(ours: object, theirs: object) -> Verdict | None:
-    if theirs is CANNOT_TELL:
+    if theirs is read.CANNOT_TELL:
         return None
     if ours is None:
         return None if theirs is None else "ours null"
@@ -141,215 +133,99 @@ def document_of_row(row: Json) -> Json:
         {"start_time": chapter["start"], "end_time": chapter["end"], "tags": _titled(chapter.get("title"))}
         for chapter in row["chapters"]
     ]
-    return {"format": row, "streams": streams, "chapters": chapters, RECORDED_ONLY: True}
+    return {"format": row, "streams": streams, "chapters": chapters, read.RECORDED_ONLY: True}
 
 
 def _titled(title: str | None) -> dict[str, str]:
     return {} if title is None else {"title": title}
 
 
-def moving_picture(document: Json) -> Json | None:
-    """Give ffprobe's first picture stream that is not cover art."""
-    for stream in document.get("streams", []):
-        if stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic"):
-            found: Json = stream
-            return found
-    return None
-
-
-def _text(key: str) -> Callable[[Json], object]:
-    return lambda part: None if part.get(key) in UNSAID else part.get(key)
-
-
-def _number(part: Json, key: str) -> float | int | None:
-    """Read a number, which ffprobe may have written as text; None for none, and for what is none."""
-    value = part.get(key)
-    if isinstance(value, int | float):
-        return value
-    try:
-        return int(value or "") if re.fullmatch(r"[+-]?\d+", value or "") else float(value or "")
-    except ValueError:
-        return None
-
-
-def _whole(key: str) -> Callable[[Json], object]:
-    return lambda part: _number(part, key) or None
-
-
-def _seconds(key: str, *, positive: bool = False) -> Callable[[Json], object]:
-    def read(part: Json) -> float | None:
-        number = _number(part, key)
-        seconds = None if number is None else float(number)
-        return timing.positive(seconds) if positive else seconds
-
-    return read
-
-
-def _ratio(key: str) -> Callable[[Json], object]:
-    """Read a rate or a shape as it is written, `30000/1001` or `16:15`; a zero in either place says nothing."""
-    return lambda part: part.get(key) if _fraction(part.get(key)) else None
-
-
-def _fraction(written: str | None) -> Fraction | None:
-    try:
-        return Fraction((written or "").replace(":", "/"))
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def _tag(key: str) -> Callable[[Json], object]:
-    return lambda part: part.get("tags", {}).get(key)
-
-
-def _of_format(read: Callable[[Json], object]) -> Callable[[Json], object]:
-    return lambda document: read(document["format"])
-
-
-def _seconds_unless_data(key: str, *, positive: bool = False) -> Callable[[Json], object]:
-    """FFmpeg's releases do not agree on when data begins and ends; of data neither is stored."""
-    read = _seconds(key, positive=positive)
-    return lambda stream: read(stream) if _kind(stream) != "data" else None
-
-
-def _kind(stream: Json) -> str:
-    kind = str(stream.get("codec_type", "data"))  # ffprobe gives none to a stream it cannot name
-    return "data" if kind == "unknown" else kind
-
-
-def _profile(stream: Json) -> str | None:
-    """A number is a profile without a name."""
-    profile = stream.get("profile")
-    return None if profile in UNSAID or profile is None or re.fullmatch(r"-?\d+", profile) else str(profile)
-
-
-def _codec_tag(stream: Json) -> str | None:
-    """ffprobe writes what is no letter, digit or one of `. -_` as its number: `[27][0][0][0]`."""
-    written = str(stream.get("codec_tag_string", ""))
-    tag = re.sub(r"\[(\d+)\]", lambda match: chr(int(match[1])), written).strip("\0 ")
-    return tag if tag and tag.isascii() and tag.isprintable() else None
-
-
-def side_data(stream: Json, kind: str) -> Json | None:
-    """Give a stream's side data of a kind, such as `Mastering display metadata`."""
-    for data in stream.get("side_data_list", []):
-        if data.get("side_data_type") == kind:
-            found: Json = data
-            return found
-    return None
-
-
-def _rotation(stream: Json) -> int | None:
-    if _kind(stream) != "video":
-        return None
-    turns = [data["rotation"] for data in stream.get("side_data_list", []) if "rotation" in data]
-    return picture.clockwise(float(turns[0]), display_matrix=True) if turns else 0
-
-
-def _disposition(stream: Json) -> tuple[str, ...]:
-    return tuple(name for name, value in stream.get("disposition", {}).items() if value)
-
-
-def _tags(part: Json) -> dict[str, str]:
-    return {key: value for key, value in part.get("tags", {}).items() if len(value) <= LONGEST_TAG}
-
-
-def _camera_time(part: Json) -> str | None:
-    return timing.camera_time(_tags(part).get("creation_time"))
-
-
-def _shown(side: int) -> Callable[[Json], object]:
-    def read(stream: Json) -> int | None:
-        shape = _fraction(stream.get("sample_aspect_ratio")) or None
-        size = picture.display_size(stream.get("width"), stream.get("height"), shape, _rotation(stream))
-        return size[side]
-
-    return read
-
-
-def _rate(stream: Json) -> float | None:
-    rate = _fraction(stream.get("avg_frame_rate"))
-    return round(float(rate), 3) if rate else None
-
-
-def _hdr(document: Json) -> object:
-    """Name the dynamic range as a person would read it out of ffprobe's lines.
-
-    What only a frame tells (`frame_side_data`, names, put there by who asked for a frame) parts HDR10+ from HDR10, and
-    a bare Dolby Vision stream from both; without a frame a PQ picture may be any of the three.
-    """
-    stream = moving_picture(document)
-    if stream is None:
-        return None
-    frame = document.get("frame_side_data")
-    seen = " ".join(frame or [])
-    if side_data(stream, "DOVI configuration record") or "Dolby Vision" in seen:
-        return "dolby_vision"
-    transfer = stream.get("color_transfer")
-    if transfer == picture.HLG:
-        return "hlg"
-    if transfer == picture.PQ:
-        return CANNOT_TELL if frame is None else "hdr10_plus" if "2094-40" in seen else "hdr10"
-    return "sdr"
-
-
 FIELDS: tuple[Field, ...] = (
-    Field("file", "container", _of_format(_text("format_name")), "container"),
-    Field("file", "duration", _of_format(_seconds("duration", positive=True)), "duration"),
-    Field("file", "start_time", _of_format(_seconds("start_time")), "start"),
-    Field("file", "bit_rate", _of_format(_whole("bit_rate")), "bit_rate"),
-    Field("file", "tags", _of_format(_tags), "tags"),
-    Field(
-        "file", "created_at_in_camera", _of_format(lambda part: timing.camera_time(_tags(part).get("creation_time")))
-    ),
-    Field("file", "hdr", _hdr),
-    Field("picture", "width", _whole("width"), "width"),
-    Field("picture", "height", _whole("height"), "height"),
-    Field("picture", "rotation", _rotation, "rotation"),
-    Field("picture", "display_width", _shown(0), "width"),
-    Field("picture", "display_height", _shown(1), "height"),
-    Field("picture", "video_codec", _text("codec_name"), "codec"),
-    Field("picture", "video_profile", _profile, "profile"),
-    Field("picture", "pixel_format", _text("pix_fmt"), "pix_fmt"),
-    Field("picture", "frame_rate", _ratio("avg_frame_rate"), "avg"),
-    Field("picture", "frame_rate_float", _rate, "avg"),
-    Field("sound", "audio_codec", _text("codec_name"), "codec"),
-    Field("sound", "audio_channels", _whole("channels"), "channels"),
+    Field("file", "container", read.of_format(read.text("format_name")), "container"),
+    Field("file", "duration", read.of_format(read.seconds("duration", positive=True)), "duration"),
+    Field("file", "start_time", read.of_format(read.seconds("start_time")), "start"),
+    Field("file", "bit_rate", read.of_format(read.whole("bit_rate")), "bit_rate"),
+    Field("file", "tags", read.of_format(read.tags), "tags"),
+    Field("file", "created_at_in_camera", read.of_format(read.of_origin("created_at_in_camera")), "tags"),
+    Field("file", "camera_make", read.of_format(read.of_origin("camera_make")), "tags"),
+    Field("file", "camera_model", read.of_format(read.of_origin("camera_model")), "tags"),
+    Field("file", "location", read.of_format(lambda part: location(read.short_tags(part))), "tags"),
+    Field("file", "timecode", read.timecode),
+    Field("file", "hdr", read.hdr),
+    Field("picture", "width", read.whole("width"), "width"),
+    Field("picture", "height", read.whole("height"), "height"),
+    Field("picture", "rotation", read.rotation, "rotation"),
+    Field("picture", "display_width", read.shown(0), "width"),
+    Field("picture", "display_height", read.shown(1), "height"),
+    Field("picture", "video_codec", read.text("codec_name"), "codec"),
+    Field("picture", "video_profile", read.profile, "profile"),
+    Field("picture", "pixel_format", read.text("pix_fmt"), "pix_fmt"),
+    Field("picture", "frame_rate", read.ratio("avg_frame_rate"), "avg"),
+    Field("picture", "frame_rate_float", read.rate, "avg"),
+    Field("sound", "audio_codec", read.text("codec_name"), "codec"),
+    Field("sound", "audio_channels", read.whole("channels"), "channels"),
     Count("file", "streams", lambda document: len(document.get("streams", [])), "nstreams"),
     Count("file", "chapters", lambda document: len(document.get("chapters", [])), "chapters"),
     Field("stream", "index", lambda stream: stream["index"], "index"),
-    Field("stream", "kind", _kind, "type"),
-    Field("stream", "codec", _text("codec_name"), "codec"),
-    Field("stream", "codec_tag", _codec_tag),
-    Field("stream", "profile", _profile, "profile"),
-    Field("stream", "language", _tag("language"), "language"),
-    Field("stream", "title", _tag("title")),
-    Field("stream", "disposition", _disposition, "disp"),
-    Field("stream", "start_time", _seconds_unless_data("start_time"), "start"),
-    Field("stream", "duration", _seconds_unless_data("duration", positive=True), "sduration"),
-    Field("stream", "bit_rate", _whole("bit_rate")),
-    Field("stream", "width", _whole("width"), "width"),
-    Field("stream", "height", _whole("height"), "height"),
-    Field("stream", "sample_aspect_ratio", _ratio("sample_aspect_ratio"), "sar"),
-    Field("stream", "pixel_format", _text("pix_fmt"), "pix_fmt"),
-    Field("stream", "frame_rate", _ratio("avg_frame_rate"), "avg"),
-    Field("stream", "real_frame_rate", _ratio("r_frame_rate"), "r"),
-    Field("stream", "field_order", _text("field_order"), "field_order"),
-    Field("stream", "color_range", _text("color_range"), "color_range"),
-    Field("stream", "color_primaries", _text("color_primaries"), "primaries"),
-    Field("stream", "color_transfer", _text("color_transfer"), "transfer"),
-    Field("stream", "color_space", _text("color_space"), "space"),
-    Field("stream", "rotation", _rotation, "rotation"),
-    Field("stream", "attached_picture", lambda stream: "attached_pic" in _disposition(stream), "disp"),
-    Field("stream", "sample_rate", _whole("sample_rate"), "sample_rate"),
-    Field("stream", "channels", _whole("channels"), "channels"),
-    Field("stream", "channel_layout", _text("channel_layout"), "layout"),
-    Field("chapter", "start", _seconds("start_time"), "chapters"),
-    Field("chapter", "end", _seconds("end_time"), "chapters"),
-    Field("chapter", "title", _tag("title"), "chapters"),
+    Field("stream", "kind", read.kind, "type"),
+    Field("stream", "codec", read.text("codec_name"), "codec"),
+    Field("stream", "codec_tag", read.codec_tag),
+    Field("stream", "profile", read.profile, "profile"),
+    Field("stream", "level", read.of_picture(read.level)),
+    Field("stream", "language", read.tag("language"), "language"),
+    Field("stream", "title", read.tag("title")),
+    Field("stream", "disposition", read.disposition, "disp"),
+    Field("stream", "start_time", read.seconds_unless_data("start_time"), "start"),
+    Field("stream", "duration", read.seconds_unless_data("duration", positive=True), "sduration"),
+    Field("stream", "bit_rate", read.whole("bit_rate")),
+    Field("stream", "frame_count", read.whole("nb_frames")),
+    Field("stream", "timecode", read.stream_timecode),
+    Field("stream", "width", read.whole("width"), "width"),
+    Field("stream", "height", read.whole("height"), "height"),
+    Field("stream", "sample_aspect_ratio", read.ratio("sample_aspect_ratio"), "sar"),
+    Field("stream", "display_aspect_ratio", read.ratio("display_aspect_ratio")),
+    Field("stream", "pixel_format", read.text("pix_fmt"), "pix_fmt"),
+    Field("stream", "bit_depth", read.bit_depth),
+    Field("stream", "chroma", read.chroma),
+    Field("stream", "frame_rate", read.ratio("avg_frame_rate"), "avg"),
+    Field("stream", "real_frame_rate", read.ratio("r_frame_rate"), "r"),
+    Field("stream", "field_order", read.text("field_order"), "field_order"),
+    Field("stream", "color_range", read.text("color_range"), "color_range"),
+    Field("stream", "color_primaries", read.text("color_primaries"), "primaries"),
+    Field("stream", "color_transfer", read.text("color_transfer"), "transfer"),
+    Field("stream", "color_space", read.text("color_space"), "space"),
+    Field("stream", "rotation", read.rotation, "rotation"),
+    Field("stream", "attached_picture", lambda stream: "attached_pic" in read.disposition(stream), "disp"),
+    Field("stream", "mastering_primaries", read.of_light(read.MASTERING, *read.PRIMARIES, digits=4)),
+    Field("stream", "mastering_min_luminance", read.of_light(read.MASTERING, "min_luminance")),
+    Field("stream", "mastering_max_luminance", read.of_light(read.MASTERING, "max_luminance")),
+    Field("stream", "max_content_light", read.whole_light("max_content")),
+    Field("stream", "max_average_light", read.whole_light("max_average")),
+    Field("stream", "hdr10_plus", read.hdr10_plus),
+    Field("stream", "dolby_vision_profile", read.of_side_data("DOVI configuration record", "dv_profile")),
+    Field("stream", "dolby_vision_level", read.of_side_data("DOVI configuration record", "dv_level")),
+    Field(
+        "stream",
+        "dolby_vision_compatibility",
+        read.of_side_data("DOVI configuration record", "dv_bl_signal_compatibility_id"),
+    ),
+    Field("stream", "stereo_3d", read.of_side_data("Stereo 3D", "type")),
+    Field("stream", "projection", read.of_side_data("Spherical Mapping", "projection")),
+    Field("stream", "sample_rate", read.whole("sample_rate"), "sample_rate"),
+    Field("stream", "channels", read.whole("channels"), "channels"),
+    Field("stream", "channel_layout", read.text("channel_layout"), "layout"),
+    Field("stream", "bits_per_sample", read.sample_bits),
+    Field("stream", "file_name", read.tag("filename")),
+    Field("stream", "mime_type", read.tag("mimetype")),
+    Field("stream", "tags", read.stream_tags),
+    Field("chapter", "start", read.seconds("start_time"), "chapters"),
+    Field("chapter", "end", read.seconds("end_time"), "chapters"),
+    Field("chapter", "title", read.tag("title"), "chapters"),
 )
 
 NOT_COMPARED = {
     "vfr": "ffprobe does not say it; that r_frame_rate and avg_frame_rate differ proves nothing",
+    "stream.views": "ffprobe before 7.1 does not say it, and later ones only where its decoder is told to",
     "chapter.index": "ours is the place in the list, ffprobe's the number that the file gives",
 }
 """Stored fields that ffprobe has nothing to hold against, and why, by `Field.name`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stoat_ferret.media import picture
-from tools.agreement import moving_picture
+from tools.readings import FRAME_SIDE_DATA, moving_picture
 
 Json = dict[str, Any]
 HOW_TO_GET_ONE = (
@@ -68,18 +68,21 @@ class Ffprobe:
                 return Answer(None, lines[-1] if lines else f"status {done.returncode}")
             stream = moving_picture(document)
             if stream is not None and stream.get("color_transfer") == picture.PQ:
-                document["frame_side_data"] = self._frame_side_data(path, int(stream["index"]))
+                side_data = self._frame_side_data(path, int(stream["index"]))
+                if side_data is not None:
+                    stream[FRAME_SIDE_DATA] = side_data
+                    document["frame_side_data"] = [str(data.get("side_data_type")) for data in side_data]
         except subprocess.TimeoutExpired:
             return Answer(None, f"no answer within {self._timeout:g} s", timed_out=True)
         return Answer(document)
 
-    def _frame_side_data(self, path: bytes, index: int) -> list[str] | None:
-        """Name what comes with the first frame of a stream; None where none can be decoded."""
+    def _frame_side_data(self, path: bytes, index: int) -> list[Json] | None:
+        """Give what comes with the first frame of a stream; None where none can be decoded."""
         done = self._read(path, "-select_streams", str(index), "-read_intervals", "%+#1", "-show_frames")
         frames = _parsed(done.stdout).get("frames", [])
         if not frames:
             return None
-        return [str(data.get("side_data_type")) for data in frames[0].get("side_data_list", [])]
+        return list(frames[0].get("side_data_list", []))
 
     def _read(self, path: bytes, *options: str) -> "subprocess.CompletedProcess[bytes]":
         # A playlist must not make it ask the network.

@@ -27,8 +27,9 @@ from stoat_ferret.errors import ConfigurationError, NoVideoStreamError
 from stoat_ferret.media.formats import AUDIO_CONTAINERS, RAW_STREAMS, VIDEO_CONTAINERS
 from stoat_ferret.media.pool import ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.paths import display
-from tools.agreement import CRITICAL, FIELDS, Comparison, compare, document_of_row, moving_picture
+from tools.agreement import CRITICAL, FIELDS, Comparison, compare, document_of_row
 from tools.ffprobe import HOW_TO_GET_ONE, Answer, Ffprobe, find
+from tools.readings import moving_picture
 
 BAR = 0.995
 SHOWN = 40

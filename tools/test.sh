@@ -27,6 +27,9 @@ have_program strace || echo "Hostile files are watched by inotify alone, because
 
 have_program b3sum || echo "Left out: the test that has b3sum check a manifest." >&2
 
+# Hundreds of processes are started; where byte code may not be written, each would compile all of this anew.
+.venv/bin/python -m compileall -q src tests torture tools
+
 # `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
 # pytest-xdist starts and into every server and worker that these start. Each writes a file of its own; combine joins them.
 rm -f .coverage .coverage.*

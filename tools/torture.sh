@@ -26,6 +26,7 @@ for engine in ${STOAT_TORTURE_ENGINES:-sqlite postgres}; do
             run torture.kills --kills 250
             run torture.storage_faults --faults 300
             run torture.worker_deaths --deaths 200
+            run torture.probe_deaths --deaths 2000
             run torture.sequences --sequences 2000
             ;;
         postgres) run torture.kills --engine postgres --kills 250 --workers 2 ;;

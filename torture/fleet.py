@@ -16,7 +16,8 @@ import psutil
 
 from tests.test_blackbox.program import Calls, unmeasured
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+LINES_SHOWN = 30
 STOP_SECONDS = 60.0
 """What an orderly stop gets: far more than it should take, and how long it took is told."""
 
@@ -70,15 +71,28 @@ class Fleet:
         if not self.ready(seconds):
             return False
         until = time.monotonic() + seconds
+        here: set[int] = set()
+        told: set[int] = set()
         with suppress(httpx2.TransportError), self.calls().client as client:
             while time.monotonic() < until:
-                here = {process.pid for process in self.workers()}
-                if len(here) > self._beside and here <= heard(client):
+                here, told = {process.pid for process in self.workers()}, heard(client)
+                if len(here) > self._beside and here <= told:
                     return True
-                time.sleep(0.02)
-            msg = f"not all workers have said within {seconds:g} s that they are alive; see {self._log}"
-            raise AssertionError(msg)
+                time.sleep(0.05)
+            raise AssertionError(self._who_is_missing(seconds, here, told))
         return False
+
+    def _who_is_missing(self, seconds: float, here: set[int], told: set[int]) -> str:
+        ended = {worker.pid: worker.returncode for worker in self._workers if worker.poll() is not None}
+        silent = [_describe(process) for process in self.workers() if process.pid not in told]
+        last = self._log.read_text(errors="replace").splitlines()[-LINES_SHOWN:]
+        return "\n".join(
+            [
+                f"of {self._beside + 1} workers, {len(here & told)} have said within {seconds:g} s that they are alive",
+                f"ended by themselves, with status: {ended}; silent: {silent}; {self._log} ends in",
+                *last,
+            ]
+        )
 
     @property
     def announced(self) -> bool:

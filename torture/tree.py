@@ -12,9 +12,9 @@ from tools.trees import make_tree, unique_clip
 YEAR_NS = 365 * 86_400 * 10**9
 LAST_CHANGE_NS = 1_700_000_000 * 10**9
 """Old enough that a folder's digest is stored: of a file changed just now it could not be told whether it is done."""
-SETTLE_SECONDS = 3.0
-"""For so long a file counts as being written, in the libraries of these runs: longer than a worker takes to start, so
-that there are such files when it has."""
+SETTLE_SECONDS = 4.0
+"""For so long a file counts as being written, in the libraries of these runs: longer than it takes a worker to start
+and its scan to come by, so that there are such files for it."""
 YOUNG = 0.4
 """Of the changes that write files, those that leave them as young as they are."""
 MARK_BYTES = 24

@@ -28,7 +28,7 @@ def due(database: Database, mode: fixity.Mode = "new", before: int = 1 << 60, **
     return found
 
 
-def record(database: Database, wanted: Wanted, digest: str) -> bool:
+def record(database: Database, wanted: Wanted, digest: str) -> bool | None:
     with database.write() as connection:
         return fixity.record(connection, wanted, digest)
 
@@ -57,9 +57,9 @@ def test_another_content_is_damage_until_it_is_right_again(catalogue: Database) 
     [wanted] = due(catalogue)
     assert record(catalogue, wanted, A)
     [wanted] = due(catalogue, "check")
-    assert not record(catalogue, wanted, B)
+    assert record(catalogue, wanted, B) is False
     since = fixity.damaged(catalogue)[0].checksum.damaged_at
-    assert not record(catalogue, wanted, B)
+    assert record(catalogue, wanted, B) is False
     [found] = fixity.damaged(catalogue)
     assert (found.checksum.digest, found.checksum.found, found.checksum.damaged_at) == (A, B, since)
     with catalogue.read() as connection:
@@ -95,7 +95,7 @@ def test_a_file_that_somebody_changed_is_hashed_anew(catalogue: Database) -> Non
     assert fixity.checksum_of(catalogue, stale.video_id) is None
     [wanted] = due(catalogue)
     assert wanted.digest is None
-    record(catalogue, stale, B)  # which was read before it changed, and is not heeded
+    assert record(catalogue, stale, B) is None  # which was read before it changed, and is not heeded
     assert due(catalogue) == [wanted]
     assert record(catalogue, wanted, B)
     with catalogue.read() as connection:

@@ -9,6 +9,7 @@ import pytest
 from stoat_ferret.errors import FencedError, JobNotFinishedError
 from stoat_ferret.jobs.model import Claim, Job, JobOutcome, JobRequest, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.queue import AsyncJobQueue
+from stoat_ferret.jobs.transitions import GIVE_WAY_SECONDS
 from tests.contract.job_queues import LEASE_SECONDS, QUEUES, Stage, stage_of
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +106,66 @@ class TestParts:
         assert await queue.claim("worker") is None
         await queue.finish(again, COMPLETE)
         assert (await claim(queue)).job.id == urgent.id
+
+    async def test_one_that_waits_gives_way_to_a_more_urgent_one_after_a_while(
+        self, queue: AsyncJobQueue, stage: Stage
+    ) -> None:
+        """Its parts end, it is begun anew afterwards, and then goes on twice as long."""
+        first = await submit(queue, "first", exclusive_key="library/")
+        parent = await claim(queue)
+        parts = [await submit(queue, str(number), "part", parent_id=first.id) for number in range(2)]
+        running = await claim(queue)
+        await queue.await_parts(parent, {"at": 7})
+        urgent = await submit(queue, "urgent", exclusive_key="library/inner/", priority=9)
+        stage.clock.advance(GIVE_WAY_SECONDS - 1)
+        await queue.renew(running)
+        await queue.sweep()
+        assert await status(queue, first) is RUNNING
+        stage.clock.advance(1)
+        await queue.sweep(Wanted(reaches=lambda place: True))
+        given_way = await queue.get(first.id)
+        assert (given_way.status, given_way.checkpoint, given_way.started_at) == (PENDING, None, None)
+        assert (await queue.get(running.job.id)).cancel_requested
+        assert [await status(queue, part) for part in parts if part.id != running.job.id] == [CANCELLED]
+        await queue.finish(running, JobOutcome(status=CANCELLED))
+        assert await status(queue, first) is PENDING
+        before = await claim(queue)
+        assert before.job.id == urgent.id
+        assert await queue.claim("worker") is None
+        await queue.finish(before, COMPLETE)
+        again = await claim(queue)
+        assert (again.job.id, again.job.attempt) == (first.id, 2)
+        await submit(queue, "later", "part", parent_id=first.id)
+        await queue.await_parts(again, {})
+        await submit(queue, "more urgent", exclusive_key="library/inner/", priority=9)
+        stage.clock.advance(2 * GIVE_WAY_SECONDS - 1)
+        await queue.sweep()
+        assert await status(queue, first) is RUNNING
+        stage.clock.advance(1)
+        await queue.sweep()
+        assert await status(queue, first) is PENDING
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"priority": 0, "exclusive_key": "library/"},
+            {"priority": 9, "exclusive_key": "elsewhere/"},
+            {"priority": 9},
+            {"priority": 9, "exclusive_key": "library/", "place": "/far"},
+        ],
+    )
+    async def test_one_that_waits_gives_way_to_nothing_else(
+        self, queue: AsyncJobQueue, stage: Stage, other: dict[str, Any]
+    ) -> None:
+        """What is no more urgent, runs anyway, or could not run here."""
+        first = await submit(queue, "first", exclusive_key="library/")
+        parent = await claim(queue)
+        await submit(queue, "part", "part", parent_id=first.id)
+        await queue.await_parts(parent, {})
+        await submit(queue, "other", **other)
+        stage.clock.advance(100 * GIVE_WAY_SECONDS)
+        await queue.sweep(Wanted(reaches=lambda place: place != "/far"))
+        assert await status(queue, first) is RUNNING
 
     async def test_where_no_part_is_left_nobody_waits(self, queue: AsyncJobQueue) -> None:
         """The claim goes on as if nothing had been asked."""

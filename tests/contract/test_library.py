@@ -5,17 +5,18 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, null, select, update
 
 from stoat_ferret.db import tables
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.tables import video_details
 from stoat_ferret.errors import LibraryNotFoundError
-from stoat_ferret.library import absence, batch, changes, ledger
-from stoat_ferret.library.models import KnownFile, Outcome, Video
+from stoat_ferret.library import absence, batch, changes, ledger, own
+from stoat_ferret.library.models import KnownFile, Origin, Outcome, Video, VideoDetail
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.results import FileResult, FolderBatch, FolderClosing
 from stoat_ferret.library.search import find
-from stoat_ferret.media.info import ChapterInfo, StreamInfo
+from stoat_ferret.media.info import ChapterInfo, Location, StreamInfo, whole
 from tests.contract.catalogues import JOB, Shelf, each_catalogue, reject, video  # noqa: F401
 
 
@@ -75,6 +76,48 @@ def test_what_is_stored_is_read_back(shelf: Shelf) -> None:
     assert detail.streams[0]["duration"] == 0.1
     assert detail.streams[0]["disposition"] == ["default"]
     assert known_file(shelf, b"a.mp4").key == result.key
+
+
+def test_with_what_and_where_it_was_filmed_is_kept_apart(shelf: Shelf) -> None:
+    """What is not known is not stored, and is read as null all the same."""
+    place = Location(latitude=51.4779, longitude=-0.0015)
+    shelf.store([video(b"a.mp4", camera_make="Apple", timecode="10:00:00:00", location=place)])
+    detail = shelf.repository.video_detail(only(shelf).id)
+    assert detail.origin == Origin(
+        camera_make="Apple", timecode="10:00:00:00", location={"latitude": 51.4779, "longitude": -0.0015}
+    )
+    assert detail.streams == [whole(StreamInfo, {"index": 0, "kind": "video", "codec": "h264"})]
+    assert set(detail.streams[0]) == set(StreamInfo.__dataclass_fields__)
+    with shelf.database.read() as connection:
+        [stored] = connection.execute(select(video_details.c.streams)).scalars()
+    assert "sample_rate" not in stored[0]
+    shelf.store([video(b"b.mp4")])
+    assert [row.origin for row in details_of(shelf)] == [
+        Origin(camera_make="Apple", timecode="10:00:00:00", location={"latitude": 51.4779, "longitude": -0.0015}),
+        Origin(),
+    ]
+
+
+def test_what_an_earlier_version_stored_tells_nobody_where(shelf: Shelf) -> None:
+    """Its rows have the place among their tags and lack the fields that came later."""
+    tags = {"location": "+51.4779-000.0015/", "com.apple.quicktime.make": "Apple", "title": "A title"}
+    shelf.store([video(b"a.mp4")])
+    old_stream = {"index": 0, "kind": "video", "disposition": ["default"]}
+    with shelf.database.write() as connection:
+        connection.execute(update(video_details).values(tags=tags, streams=[old_stream], origin=null()))
+        own.describe(connection, list(connection.execute(select(video_details.c.video_pk)).scalars()))
+    [detail] = details_of(shelf)
+    assert detail.tags == {"com.apple.quicktime.make": "Apple", "title": "A title"}
+    assert detail.origin == Origin(camera_make="Apple", location={"latitude": 51.4779, "longitude": -0.0015})
+    assert detail.streams[0] == whole(StreamInfo, old_stream)
+    assert detail.streams[0]["tags"] == {}
+    assert find(shelf.database, query="51.4779").total == 0
+
+
+def details_of(shelf: Shelf) -> list[VideoDetail]:
+    """Give every video in full, in the order of names."""
+    page = find(shelf.database, sort="name")
+    return [shelf.repository.video_detail(found.id) for found in page.videos]
 
 
 def test_a_second_batch_updates_in_place(shelf: Shelf) -> None:

@@ -138,6 +138,28 @@ def test_show_tells_everything(run: Any, films: Path, monkeypatch: pytest.Monkey
     assert "turned by 90°" in run("show", "turned.mp4")[1]
 
 
+def test_show_tells_where_it_was_filmed_to_those_who_ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With an option."""
+    tags = {"make": "Canon", "model": "EOS R5", "timecode": "10:00:00:00", "location": "+51.4779-000.0015+046.0/"}
+    name = tmp_path / "v" / "filmed.mov"
+    place_clip(name, container="mov", tags=tags)
+    place_clip(tmp_path / "v" / "plain.mov")
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        capsys.readouterr()
+        status = cli.main([*map(str, arguments), "--data-dir", str(tmp_path / "data")])
+        return status, capsys.readouterr().out
+
+    run("scan", tmp_path / "v")
+    out = run("show", name)[1]
+    assert "Canon EOS R5" in out
+    assert "10:00:00:00" in out
+    assert "51.47" not in out + run("show", name, "--json")[1]
+    assert "51.477900, -0.001500, 46 m" in run("show", name, "--location")[1]
+    assert json.loads(run("show", name, "--location", "--json")[1])["location"]["altitude"] == 46.0
+    assert "Location" not in run("show", tmp_path / "v" / "plain.mov", "--location")[1]
+
+
 def test_show_finds_any_name(run: Any, films: Path) -> None:
     """Also one that is not text, as the command line hands it over."""
     document = json.loads(run("show", os.fsdecode(os.fsencode(films) + b"/" + EVIL), "--json")[1])

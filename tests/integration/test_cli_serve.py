@@ -112,6 +112,16 @@ def test_a_data_directory_that_cannot_be_used(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "data") == ["library.db"]
 
 
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("worker",)])
+def test_libraries_that_are_not_safe_with_unknown_files(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Neither a server nor a worker starts with them; a worker would fail all that it takes."""
+    (tmp_path / "sitecustomize.py").write_text("from stoat_ferret.media import probe\nprobe.MINIMUM_FFMPEG = (99, 0)\n")
+    done = stoat(*arguments, "--data-dir", tmp_path / "data", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert "is not safe with unknown files; install FFmpeg 99.0 or newer" in done.stderr
+    assert "listening" not in done.stdout
+
+
 def test_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
     """Its variable is named."""
     done = stoat("serve", "--data-dir", tmp_path, STOAT_PORT="many")

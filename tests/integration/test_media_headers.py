@@ -11,7 +11,7 @@ import pytest
 from stoat_ferret.errors import StoatError
 from stoat_ferret.media import headers, probe
 from stoat_ferret.media.info import MediaInfo
-from tests.media_files import AudioTrack, clip_file, samples_folder, truncate
+from tests.media_files import AudioTrack, SubtitleTrack, clip_file, samples_folder, truncate
 
 PLAIN: tuple[dict[str, Any], ...] = (
     {},
@@ -35,6 +35,8 @@ PLAIN: tuple[dict[str, Any], ...] = (
     {"audio": (AudioTrack(sample_rate=44100), AudioTrack(channels=6))},
     {"audio": (AudioTrack(codec="alac"),), "container": "mov"},
     {"chapters": ("one", "two"), "title": "A title", "tags": {"comment": "été"}},
+    {"container": "mov", "tags": {"timecode": "10:00:00:00", "make": "Canon", "location": "+51.3714-000.1977/"}},
+    {"audio": (AudioTrack(language="eng", title="Hall"),), "subtitles": (SubtitleTrack(language="fra"),)},
 )
 """Clips of which the headers say enough."""
 DOUBTFUL: tuple[dict[str, Any], ...] = (

@@ -19,7 +19,7 @@ from stoat_ferret.errors import FileChangedError, UnreadableFileError
 from stoat_ferret.media import worker
 from stoat_ferret.media.fingerprint import bytes_hashed
 from stoat_ferret.media.probe import probe
-from stoat_ferret.media.process import WORKER_MODULE, WorkerLostError, WorkerProcess
+from stoat_ferret.media.process import REFUSES_STATUS, WORKER_MODULE, WorkerLostError, WorkerProcess
 from stoat_ferret.paths import encode_base64
 from tests.media_files import place_clip
 
@@ -200,7 +200,7 @@ def test_a_process_with_an_unsafe_ffmpeg_never_says_hello() -> None:
     with ours, theirs:
         command = [sys.executable, "-c", code, str(theirs.fileno()), str(2 << 30)]
         done = subprocess.run(command, pass_fds=(theirs.fileno(),), capture_output=True, text=True)
-        assert done.returncode == 1
+        assert done.returncode == REFUSES_STATUS
         assert "FFmpeg 8.1.1 is not safe with unknown files; install FFmpeg 8.1.2 or newer" in done.stderr
         assert not ours.poll()
 

@@ -98,7 +98,10 @@ def test_two_who_edit_at_once_do_not_overwrite_each_other(client: TestClient, ro
     done = client.patch(url, json={"rating": 1}, headers={"If-Match": etag})
     assert (done.status_code, done.json()["rating"]) == (200, 1)
     problem(client.patch(url, json={"rating": 2}, headers={"If-Match": etag}), 412, "PRECONDITION_FAILED")
-    assert client.patch(url, json={"rating": 3}, headers={"If-Match": done.headers["ETag"]}).status_code == 200
+    several = f'"of another time", {done.headers["ETag"]}'
+    done = client.patch(url, json={"rating": 3}, headers={"If-Match": several})
+    assert done.status_code == 200
+    assert client.patch(url, json={"rating": 4}, headers={"If-Match": done.headers["ETag"]}).status_code == 200
 
 
 def test_a_patch_that_says_nothing_changes_nothing(client: TestClient, root: Path) -> None:
@@ -119,4 +122,5 @@ def test_videos_are_found_by_how_they_stand(client: TestClient, root: Path) -> N
     assert [video["path"] for video in videos(client, q="is:missing")] == [str(root / "b.mp4")]
     assert [video["path"] for video in videos(client, q="mp4 is:available")] == [str(root / "a.mp4")]
     assert videos(client, q='"is:missing"') == []
+    assert [video["path"] for video in videos(client, q="b\tis:missing\u3000")] == [str(root / "b.mp4")]
     problem(client.get("/api/v1/videos", params={"state": "lost"}), 422, "VALIDATION_ERROR")

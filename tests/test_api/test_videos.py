@@ -349,7 +349,10 @@ def test_a_video_is_shown_in_full(stocked: TestClient, clips: Path) -> None:
     video = one(stocked, "beach.mp4")
     detail = stocked.get(f"/api/v1/videos/{video['id']}").json()
     assert {name: detail[name] for name in video} == video
-    assert set(detail) - set(video) == {"streams", "chapters", "tags", "probe_error", "places", "checksum"}
+    assert set(detail) - set(video) == {
+        "streams", "chapters", "tags", "probe_error", "places", "checksum", "camera_make", "camera_model", "timecode",
+        "location",
+    }  # fmt: skip
     assert set(
         "id path filename library_id size modified_at added_at updated_at state duration container width height "
         "rotation display_width display_height video_codec video_profile pixel_format frame_rate frame_rate_float vfr "
@@ -363,6 +366,32 @@ def test_a_video_is_shown_in_full(stocked: TestClient, clips: Path) -> None:
     assert detail["path_bytes"] is None
     for name in ("modified_at", "added_at", "updated_at"):
         assert detail[name].endswith("Z")
+
+
+def test_where_it_was_filmed_is_told_to_those_who_ask(client: TestClient, tmp_path: Path) -> None:
+    """And to nobody else: no list, search, detail or page has it, though the file says it as a tag."""
+    where = {"location": "+51.4779-000.0015+046.0/"}
+    place_clip(
+        tmp_path / "v" / "a.mov",
+        container="mov",
+        tags={"make": "Apple", "model": "X", "timecode": "10:00:00:00"} | where,
+    )
+    assert scan(client, tmp_path / "v")["status"] == "complete"
+    [video] = videos(client)
+    url = f"/api/v1/videos/{video['id']}"
+    shown = client.get(url)
+    detail = shown.json()
+    assert (detail["camera_make"], detail["camera_model"], detail["timecode"]) == ("Apple", "X", "10:00:00:00")
+    assert detail["location"] is None
+    told = client.get(url, params={"include": "location"})
+    assert told.json() == detail | {"location": {"latitude": 51.4779, "longitude": -0.0015, "altitude": 46.0}}
+    assert told.headers["etag"] != shown.headers["etag"]
+    pages = ("/", f"/videos/{video['id']}", url, "/api/v1/videos", "/api/v1/videos/search?q=a", "/api/v1/changes")
+    patched = client.patch(url, json={"rating": 3}, headers={"If-Match": told.headers["etag"]}).text
+    assert '"rating":3' in patched
+    assert [text for text in [patched, *(client.get(page).text for page in pages)] if "51.47" in text] == []
+    assert client.get("/api/v1/videos/search?q=51.4779").json()["total"] == 0
+    problem(client.get(url, params={"include": "everything"}), 422, "VALIDATION_ERROR")
 
 
 def test_what_has_not_changed_is_not_sent_again(stocked: TestClient) -> None:

@@ -121,6 +121,12 @@ def test_streams_are_told_in_a_line() -> None:
     told = wording.stream_details(picture | hdr)
     assert told == "1920\N{MULTIPLICATION SIGN}1080 · yuv420p10le · 25 fps · bt2020/smpte2084/— · default"
     assert wording.stream_details({"channel_layout": "stereo", "sample_rate": 44100}) == "stereo · 44.1 kHz"
+    light = {"mastering_max_luminance": 1000.0, "max_content_light": 900, "max_average_light": None, "hdr10_plus": True}
+    seen = {"bit_depth": 10, "dolby_vision_profile": 8, "dolby_vision_compatibility": 1, "views": 2, **light}
+    assert wording.stream_details(seen | {"projection": "equirectangular", "display_aspect_ratio": "16:9"}) == (
+        "16:9 · 10 bit · Dolby Vision 8.1 · HDR10+ · graded for 1000 cd/m² · MaxCLL 900 · equirectangular · 2 views"
+    )
+    assert wording.stream_details({"dolby_vision_profile": 5, "dolby_vision_compatibility": 0}) == "Dolby Vision 5"
     assert wording.stream_details({}) == "—"
 
 
@@ -134,3 +140,12 @@ def test_prose_is_html_and_nothing_in_it_is() -> None:
     )
     assert str(prose("")) == ""
     assert str(inline("plain & simple")) == "plain &amp; simple"
+
+
+def test_cameras_and_levels() -> None:
+    """A maker's name is said once; levels as the standards write them."""
+    assert wording.camera("Apple", "iPhone 14 Pro") == "Apple iPhone 14 Pro"
+    assert wording.camera("Canon", "Canon EOS R5") == "Canon EOS R5"
+    assert (wording.camera("Apple", None), wording.camera(None, "X"), wording.camera(None, None)) == ("Apple", "X", "—")
+    assert [wording.codec_level(41, "h264"), wording.codec_level(153, "hevc")] == ["4.1", "5.1"]
+    assert [wording.codec_level(9, "av1"), wording.codec_level(None, "h264"), wording.codec_level(1, None)] == [""] * 3

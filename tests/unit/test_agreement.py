@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from stoat_ferret.media import streams
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from tools.agreement import FIELDS, NOT_COMPARED, compare
+from tools.readings import CANNOT_TELL, FRAME_SIDE_DATA, PRIMARIES, sampling
 
 KINDS = {"": MediaInfo, "stream.": StreamInfo, "chapter.": ChapterInfo}
 STREAM: dict[str, Any] = {
@@ -63,6 +65,8 @@ INFO = MediaInfo(
             height=576,
             sample_aspect_ratio="16:15",
             pixel_format="yuv420p",
+            bit_depth=8,
+            chroma="4:2:0",
             frame_rate="25/1",
             rotation=90,
         ),
@@ -146,6 +150,71 @@ def test_codec_tags_are_characters_or_nothing(written: str, tag: str | None) -> 
     """ffprobe writes the others as numbers."""
     [theirs] = [entry.theirs for entry in FIELDS if entry.name == "stream.codec_tag"]
     assert theirs({"codec_tag_string": written}) == tag
+
+
+GRADED: dict[str, Any] = {
+    "side_data_type": "Mastering display metadata",
+    **dict(zip(PRIMARIES, ("35400/50000", "14600/50000", "8500/50000", "39850/50000", "6550/50000", "2300/50000",
+                           "15635/50000", "16450/50000"), strict=True)),
+    "min_luminance": "1/10000",
+    "max_luminance": "10000000/10000",
+}  # fmt: skip
+LIGHT: dict[str, Any] = {"side_data_type": "Content light level metadata", "max_content": 1000, "max_average": 0}
+LIGHT_SAID: dict[str, object] = {
+    "mastering_primaries": (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329),
+    "mastering_min_luminance": 0.0001,
+    "mastering_max_luminance": 1000.0,
+    "max_content_light": 1000,
+    "max_average_light": None,
+}
+
+
+@pytest.mark.parametrize("place", ["side_data_list", FRAME_SIDE_DATA])
+def test_light_is_read_where_the_container_or_a_frame_says_it(place: str) -> None:
+    """Rounded as FFmpeg rounds; an average of zero was never measured."""
+    stream = {"index": 0, "codec_type": "video", "color_transfer": "smpte2084", place: [GRADED, LIGHT]}
+    assert {name: theirs(f"stream.{name}", stream) for name in LIGHT_SAID} == LIGHT_SAID
+    half = stream | {place: [{"side_data_type": "Mastering display metadata", "min_luminance": "0/0"}]}
+    assert theirs("stream.mastering_min_luminance", half) is None
+    assert theirs("stream.mastering_primaries", half) is None
+
+
+def test_a_pq_picture_s_light_is_not_judged_without_a_frame() -> None:
+    """It may be said there only; of any other picture nothing is said then."""
+    for name in LIGHT_SAID:
+        assert theirs(f"stream.{name}", {"color_transfer": "smpte2084"}) is CANNOT_TELL
+        assert theirs(f"stream.{name}", {"color_transfer": "bt709"}) is None
+    assert theirs("stream.hdr10_plus", {"color_transfer": "smpte2084"}) is CANNOT_TELL
+    assert theirs("stream.hdr10_plus", {FRAME_SIDE_DATA: [GRADED]}) is False
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "bits", "chroma"),
+    [
+        ("yuv420p", 8, "4:2:0"), ("yuvj422p", 8, "4:2:2"), ("yuv444p12le", 12, "4:4:4"), ("yuva444p10le", 10, "4:4:4"),
+        ("yuv411p", 8, "4:1:1"), ("yuv440p", 8, "4:4:0"), ("yuv410p", 8, "4:1:0"), ("gray", 8, "4:0:0"),
+        ("gray16be", 16, "4:0:0"), ("ya8", 8, "4:0:0"), ("nv12", 8, "4:2:0"), ("p010le", 10, "4:2:0"),
+        ("uyvy422", 8, "4:2:2"), ("rgb24", 8, None), ("gbrp10le", 10, None), ("rgba64le", 16, None), ("pal8", 8, None),
+        ("monob", 1, None),
+    ],
+)  # fmt: skip
+def test_two_ways_to_read_a_pixel_format_agree(pixel_format: str, bits: int, chroma: str | None) -> None:
+    """By its name, as the oracle does, and by what FFmpeg knows of it, as the probe does."""
+    assert sampling(pixel_format) == streams.sampling(pixel_format) == (bits, chroma)
+
+
+def test_bits_of_a_sample_are_compared_where_none_is_lost() -> None:
+    """ffprobe also names those of decoders that make them up."""
+    bits = {"codec_type": "audio", "bits_per_sample": 0, "bits_per_raw_sample": "24"}
+    assert theirs("stream.bits_per_sample", bits | {"codec_name": "flac"}) == 24
+    assert theirs("stream.bits_per_sample", bits | {"codec_name": "dts"}) is None
+    assert theirs("stream.bits_per_sample", bits | {"codec_name": "pcm_s16le", "bits_per_sample": 16}) == 16
+    assert theirs("stream.bits_per_sample", {"codec_type": "video"}) is None
+
+
+def theirs(name: str, part: dict[str, Any]) -> object:
+    [field] = [entry for entry in FIELDS if entry.name == name]
+    return field.theirs(part)
 
 
 def test_broken_text_may_be_replaced_by_more_or_fewer_characters() -> None:

@@ -14,7 +14,7 @@ import typer
 from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, LogLevelOption, help_text, path_argument
-from stoat_ferret.cli.session import data_place, opened
+from stoat_ferret.cli.session import data_place, opened, refuse_unsafe_media
 from stoat_ferret.cli.text import absolute_path, clean, clean_path
 from stoat_ferret.errors import ConfigurationError
 
@@ -131,6 +131,7 @@ def _checked(settings: "Settings", folders: Sequence[bytes]) -> list[bytes]:
         return [await validate_scan_path(folder, settings, runtime.repository) for folder in folders]
 
     with opened(settings, create=True) as runtime:
+        refuse_unsafe_media(runtime)
         return asyncio.run(check())
 
 

@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from stoat_ferret.errors import JobNotFoundError, StorageError
+from stoat_ferret.errors import (
+    ConfigurationError,
+    JobNotFoundError,
+    MediaError,
+    StorageError,
+    UnsupportedMediaLibraryError,
+)
 from stoat_ferret.settings import Settings, load_settings
+
+MEDIA_SECONDS = 30.0
 
 if TYPE_CHECKING:
     from stoat_ferret.runtime import Runtime
@@ -48,6 +56,22 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator["Runtime"]:
         yield runtime
     finally:
         runtime.close()
+
+
+def refuse_unsafe_media(runtime: "Runtime") -> None:
+    """Make sure that the libraries which read files made by others are safe with them, before anybody relies on it.
+
+    Whatever else keeps them from working, the catalogue can be served without; `/health/ready` and `stoat doctor` tell.
+
+    Raises:
+        UnsupportedMediaLibraryError: they are not.
+    """
+    try:
+        runtime.grabber.check(MEDIA_SECONDS)
+    except UnsupportedMediaLibraryError:
+        raise
+    except (MediaError, ConfigurationError):
+        return
 
 
 def data_place(settings: Settings) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HELP = help_text(
     "Show everything that is known of a video.",
     "Prints its facts, then its streams, chapters and tags. For a file that was found not to be a usable video it says "
-    "why.",
+    "why. Where a video was filmed is shown with --location only.",
     examples="stoat show ~/Videos/beach.mp4\nstoat show 01934f5e-9d0a-7aa1-9e7e-0a86a1b5a7c3 --json",
     related="stoat search, stoat scan",
 )
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     what: Annotated[str, typer.Argument(metavar="ID_OR_PATH", help="A video's id, or its file.", show_default=False)],
+    location: Annotated[bool, typer.Option("--location", help="Also show where it was filmed.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -47,7 +48,7 @@ def show(
     with opened(quiet_settings(data_dir, database_url)) as runtime:
         detail = find_video(runtime.repository, what)
         places = former_places_of(runtime.catalogue, detail.video.id)
-    shown = VideoDetailResponse.of_detail(detail, places)
+    shown = VideoDetailResponse.of_detail(detail, places, with_location=location)
     if as_json:
         output.write_json(shown)
     else:
@@ -127,12 +128,27 @@ def _facts(detail: "VideoDetail", shown: "VideoDetailResponse") -> list[tuple[st
         ("Dynamic range", video.hdr),
         ("Container", video.container),
         ("Recorded", moment(shown.created_at_in_camera)),
+        ("Camera", _camera(shown)),
+        ("Timecode", shown.timecode),
+        ("Location", _location(shown)),
         ("Modified", moment(shown.modified_at)),
         ("Added", moment(shown.added_at)),
         ("Missing since", moment(shown.missing_since)),
         *(("Was at", f"{clean(place.path)} until {moment(place.until)}") for place in shown.places),
         ("Fingerprint", video.fingerprint),
     ]
+
+
+def _camera(shown: "VideoDetailResponse") -> str | None:
+    make, model = (clean(name) if name else "" for name in (shown.camera_make, shown.camera_model))
+    return model if make and model.lower().startswith(make.lower()) else f"{make} {model}".strip() or None
+
+
+def _location(shown: "VideoDetailResponse") -> str | None:
+    if (place := shown.location) is None:
+        return None
+    altitude = "" if place.altitude is None else f", {place.altitude:g} m"
+    return f"{place.latitude:.6f}, {place.longitude:.6f}{altitude}"
 
 
 STREAM_COLUMNS = frozenset({"index", "kind", "codec", "language", "tags"})

@@ -9,7 +9,7 @@ import typer
 
 from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.options import DatabaseUrl, DataDir, LogLevelOption, help_text
-from stoat_ferret.cli.session import opened
+from stoat_ferret.cli.session import opened, refuse_unsafe_media
 
 if TYPE_CHECKING:
     from stoat_ferret.runtime import Runtime
@@ -65,6 +65,8 @@ def worker(
         log_format=log_format,
     )
     with opened(settings, create=True) as runtime:
+        if not supervised:  # whoever supervises has looked
+            refuse_unsafe_media(runtime)
         spare_what_is_loaded()
         asyncio.run(_work(runtime, supervised=supervised))
     return ExitStatus.OK

@@ -43,7 +43,10 @@ def storable_json(value: Any) -> Any:
         case str():
             return storable(value)
         case dict():
-            return {storable(key): storable_json(item) for key, item in value.items()}
+            return {
+                storable(key): item if item is None or type(item) is int else storable_json(item)
+                for key, item in value.items()
+            }
         case list() | tuple():
             return [storable_json(item) for item in value]
         case float() if not math.isfinite(value):

@@ -7,7 +7,8 @@ Postgres, where a statement takes as long as its journey to the server, others w
 it runs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import (
@@ -56,6 +57,11 @@ class Prepared:
         count: int = self._for(connection).execute(connection, parameters).rowcount
         return count
 
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it for its effect with one set of parameters after another."""
+        if rows:
+            self._for(connection).many(connection, rows)
+
     def _for(self, connection: Connection) -> "_Compiled":
         # Two threads that come first both compile it; either result will do.
         dialect = connection.dialect
@@ -81,16 +87,24 @@ class _Compiled:
         self._columns: list[tuple[str, Convert]] | None = None
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> Any:
+        driver: Any = connection.connection.driver_connection
+        return driver.execute(self._text, self._values(parameters))
+
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        driver: Any = connection.connection.driver_connection
+        with closing(driver.cursor()) as cursor:
+            cursor.executemany(self._text, [self._values(parameters) for parameters in rows])
+
+    def _values(self, parameters: Mapping[str, Any]) -> list[Any] | dict[str, Any]:
         given = {**self._constants, **parameters} if self._constants else parameters
         values = [
             value if convert is None or value is None else convert(value)
             for name, convert in self._binds
             for value in [given[name]]
         ]
-        driver: Any = connection.connection.driver_connection
         if self._by_position:
-            return driver.execute(self._text, values)
-        return driver.execute(self._text, {name: value for (name, _), value in zip(self._binds, values, strict=True)})
+            return values
+        return {name: value for (name, _), value in zip(self._binds, values, strict=True)}
 
     def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         cursor = self.execute(connection, parameters)

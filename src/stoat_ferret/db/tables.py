@@ -137,6 +137,13 @@ videos = Table(
         postgresql_where=text("state <> 'missing'"),
     ),
     Index("ix_videos_path_bytes", "path_bytes"),
+    # Each scan counts them, twice: of a million that takes a tenth of the time that reading the rows does.
+    Index(
+        "ix_videos_present_library_id",
+        "library_id",
+        sqlite_where=text("state <> 'missing'"),
+        postgresql_where=text("state <> 'missing'"),
+    ),
     Index("ix_videos_inode_size_mtime_ns", "inode", "size", "mtime_ns"),  # where a file that moved was before
     # One index per sort order, each ending in the tie-breaker, so that a page is a range scan.
     Index("ix_videos_filename_id", "filename", "id"),
@@ -187,6 +194,7 @@ video_details = Table(
     Column("streams", Json, nullable=False),
     Column("chapters", Json, nullable=False),
     Column("tags", Json, nullable=False),
+    Column("origin", Json),  # `library.models.Origin`, what is known of it; null: of an earlier version
 )
 
 video_texts = Table(

@@ -1,9 +1,40 @@
 """An INSERT that may say what is to be done where the row is there already: SQLAlchemy has one for each database."""
 
-from sqlalchemy import Connection, Table
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
+
+from stoat_ferret.db.prepared import Prepared
 
 
 def insert(connection: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
     """Give an INSERT with `on_conflict_do_update`, `on_conflict_do_nothing` and `excluded`."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_all(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, over: Collection[str] = ()
+) -> None:
+    """Insert rows that all name the same columns, without what SQLAlchemy does anew for each of them.
+
+    Args:
+        connection: in a transaction.
+        table: where.
+        rows: values by column.
+        over: the columns of a key: a row that is there already under it gets the new values.
+    """
+    if rows:
+        _statement(connection.dialect.name, table, tuple(rows[0]), tuple(over)).many(connection, rows)
+
+
+@cache
+def _statement(dialect: str, table: Table, columns: tuple[str, ...], over: tuple[str, ...]) -> Prepared:
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    statement = statement.values({name: bindparam(name) for name in columns})
+    if over:
+        changed = {name: statement.excluded[name] for name in columns if name not in over}
+        statement = statement.on_conflict_do_update(index_elements=list(over), set_=changed)
+    return Prepared(statement)

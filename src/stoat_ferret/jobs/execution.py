@@ -32,16 +32,13 @@ from stoat_ferret.errors import (
 from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.fence import raise_fence, shut_fence
 from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobHandler, JobOutcome, JobStatus, Wanted
+from stoat_ferret.jobs.transitions import patience_seconds
 
 if TYPE_CHECKING:
     from stoat_ferret.jobs.queue import AsyncJobQueue
 
 LOOK_SECONDS = 0.2
 """How often a run looks whether it is to end, and passes on progress: a cancel is seen within 250 ms."""
-GIVE_WAY_SECONDS = 10.0
-"""How long the first attempt goes on before it gives way to a more urgent job. Each later one goes on twice as long: so
-the job comes to its end, and what is done anew takes no longer than that, however often others come between."""
-MOST_DOUBLINGS = 16
 RETRY_SECONDS = 0.25
 """Pause before a database that could not be used is tried again."""
 TIMEOUT_GRACE_SECONDS = 1.0
@@ -240,8 +237,7 @@ class _Run:
         if self.gives_way or not self.context.may_give_way:
             return
         at_once = self.context.loses_nothing
-        doubled = 2 ** min(self.claim.job.attempt - 1, MOST_DOUBLINGS)
-        if not at_once and time.monotonic() - self.began < GIVE_WAY_SECONDS * doubled:
+        if not at_once and time.monotonic() - self.began < patience_seconds(self.claim.job.attempt):
             return
         if await _stubbornly(lambda: self.queue.outranked(self.claim, self.wanted, for_slot=at_once)):
             log.info("giving way to a more urgent job")

@@ -246,8 +246,12 @@ class AsyncJobQueue(Protocol):
         """Hand back at once the jobs of workers on this machine whose processes are gone; give their number."""
         ...
 
-    async def sweep(self) -> None:
-        """Put right what nobody else would notice; every worker calls it about once a second."""
+    async def sweep(self, wanted: Wanted = ANYTHING) -> None:
+        """Put right what nobody else would notice; every worker calls it about once a second.
+
+        A job that waits for its parts, and keeps a more urgent one waiting that this worker would take, gives way once
+        it has done so for a while: it is handed back, and its parts end. See `outranked`.
+        """
         ...
 
     # Upkeep

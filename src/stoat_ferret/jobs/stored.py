@@ -214,8 +214,10 @@ class StoredJobQueue(ABC):
         """Hand back at once the jobs of workers on this machine whose processes are gone."""
         return await self._changing(self.store.recover)
 
-    async def sweep(self) -> None:  # noqa: B027  # most engines need none
-        """Nothing: whoever claims hands back first what was left behind."""
+    async def sweep(self, wanted: Wanted = ANYTHING) -> None:
+        """Let what waits for its parts give way; whoever claims hands back first what was left behind."""
+        if await self._call(self.store.give_way, wanted):
+            self._wakeup.notify()
 
     async def fire(self, name: str, cron: str, next_after: Callable[[int], int], request: JobRequest) -> Job | None:
         """Submit a scheduled job if it is due."""

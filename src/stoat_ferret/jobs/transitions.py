@@ -20,6 +20,8 @@ Row = Mapping[str, Any]
 Changes = dict[str, Any]
 
 MAX_STRIKES = 3
+GIVE_WAY_SECONDS = 10.0
+MOST_DOUBLINGS = 16
 NOBODY: Changes = {"token": None, "worker_id": None, "lease_expires_at": None, "engine_id": None}
 
 
@@ -88,6 +90,14 @@ def claimed(
 def waiting(checkpoint: dict[str, Any]) -> Changes:
     """Let a running job wait for its parts, on no worker's slot: it runs, and nobody's lease can end."""
     return {**NOBODY, "checkpoint": checkpoint}
+
+
+def patience_seconds(attempt: int) -> float:
+    """Give how long an attempt goes on before it gives way to a more urgent job: each later one twice as long.
+
+    So the job comes to its end, and what is done anew takes no longer than that, however often others come between.
+    """
+    return float(GIVE_WAY_SECONDS * 2 ** min(attempt - 1, MOST_DOUBLINGS))
 
 
 def woken() -> Changes:

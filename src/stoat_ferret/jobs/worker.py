@@ -142,7 +142,7 @@ class Worker:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                await self._queue.sweep()
+                await self._queue.sweep(self._slots[-1])
             except StorageError as error:
                 log.warning("cannot look for what was left behind; trying again", error=error.message)
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import change_numbers, changes
-from stoat_ferret.db.upsert import insert
+from stoat_ferret.db.upsert import insert, insert_all
 from stoat_ferret.errors import ChangesCompactedError
 from stoat_ferret.library.models import Change
 
@@ -36,7 +36,7 @@ def append(connection: Connection, entries: Sequence[Entry], at: int) -> None:
             }
             for seq, (kind, video_id, path, state) in enumerate(entries, first)
         ]
-        connection.execute(insert(connection, changes), rows)
+        insert_all(connection, changes, rows)
 
 
 def _take_numbers(connection: Connection, count: int) -> int:

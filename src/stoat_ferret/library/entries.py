@@ -11,13 +11,13 @@ from uuid_utils.compat import uuid7
 
 from stoat_ferret import paths
 from stoat_ferret.db.tables import libraries, rejects, video_details, videos
-from stoat_ferret.db.upsert import insert
-from stoat_ferret.library import changes, grams, own
+from stoat_ferret.db.upsert import insert, insert_all
+from stoat_ferret.library import changes, details, grams, own
 from stoat_ferret.library.models import FileKey, KnownFile, Outcome
 from stoat_ferret.library.repository import steps
 from stoat_ferret.library.results import FileResult
 from stoat_ferret.library.text import searchable_text
-from stoat_ferret.media.info import PROBE_VERSION, ChapterInfo, MediaInfo, StreamInfo
+from stoat_ferret.media.info import PROBE_VERSION, MediaInfo
 
 INFO_COLUMNS = tuple(
     "duration container width height rotation display_width display_height video_codec video_profile pixel_format "
@@ -63,7 +63,7 @@ def store_videos(
                 kind = "restored" if result.outcome is Outcome.RESTORED else "updated"
                 entries.append((kind, known.id, result.path, "available"))
     if new:
-        connection.execute(insert(connection, videos), new)
+        insert_all(connection, videos, new)
         connection.execute(delete(rejects).where(rejects.c.path_bytes.in_([row["path_bytes"] for row in new])))
         _count(connection, new)
     if old:
@@ -170,22 +170,14 @@ def _store_details(connection: Connection, results: Sequence[tuple[int, FileResu
     for pk, result in results:
         info = result.info
         assert info is not None  # noqa: S101  # the caller chose results with one
-        streams, chapters = [_plain(stream) for stream in info.streams], [_plain(chapter) for chapter in info.chapters]
-        rows.append({"video_pk": pk, "streams": streams, "chapters": chapters, "tags": info.tags})
+        rows.append({"video_pk": pk, **details.stored(info)})
         if result.path in old:
             changed.append(pk)
         else:
             added.append((pk, searchable_text(result.path, _title(info), info.tags)))
-    statement = insert(connection, video_details)
-    excluded = {name: statement.excluded[name] for name in ("streams", "chapters", "tags")}
-    connection.execute(statement.on_conflict_do_update(index_elements=["video_pk"], set_=excluded), rows)
+    insert_all(connection, video_details, rows, over=("video_pk",))
     grams.add(connection, added)
     own.describe(connection, changed)
-
-
-def _plain(part: StreamInfo | ChapterInfo) -> dict[str, Any]:
-    """Give what `asdict` gives, without the deep copy of each number, which takes longer than to store them."""
-    return {name: getattr(part, name) for name in part.__dataclass_fields__}
 
 
 def store_rejects(

@@ -115,8 +115,10 @@ def due(
     ]
 
 
-def record(connection: Connection, wanted: Wanted, digest: str) -> bool:
-    """Store what a file's content was found to be, if the file is still known as it was; tells whether it is right.
+def record(connection: Connection, wanted: Wanted, digest: str) -> bool | None:
+    """Store what a file's content was found to be, and tell whether it is right.
+
+    None, and nothing is stored, where the entry was changed or forgotten since it was read.
 
     One without a checksum that holds is taken as it is. One with another content than it had is damaged from now on.
     """
@@ -124,7 +126,7 @@ def record(connection: Connection, wanted: Wanted, digest: str) -> bool:
     known = select(videos.c.size, videos.c.mtime_ns).where(videos.c.pk == wanted.video_pk)
     row = connection.execute(known).first()
     if row is None or (row.size, row.mtime_ns) != (wanted.size, wanted.mtime_ns):
-        return True
+        return None
     if wanted.digest is not None and wanted.digest != digest:
         values = {"checked_at": now, "damaged_at": func.coalesce(checksums.c.damaged_at, now), "found": digest}
         connection.execute(update(checksums).where(checksums.c.video_pk == wanted.video_pk).values(values))

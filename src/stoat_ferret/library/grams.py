@@ -5,10 +5,12 @@ have all of some grams, and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, text, update
 
 from stoat_ferret.db.tables import video_grams, video_texts
+from stoat_ferret.db.upsert import insert_all
 from stoat_ferret.library.text import grams
 
 ADD = text("INSERT INTO video_grams (rowid, grams) VALUES (:pk, :grams)")
@@ -22,7 +24,7 @@ ROWS_A_STEP = 1_000
 def add(connection: Connection, texts: Sequence[tuple[int, str]]) -> None:
     """Index the folded texts of videos that are not indexed yet: (video pk, text)."""
     if texts:
-        connection.execute(insert(video_texts), [{"video_pk": pk, "folded": folded} for pk, folded in texts])
+        insert_all(connection, video_texts, [{"video_pk": pk, "folded": folded} for pk, folded in texts])
         _add_grams(connection, texts)
 
 
@@ -89,9 +91,10 @@ def _folded(connection: Connection, pks: Sequence[int]) -> dict[int, str]:
 
 
 def _words(folded: str) -> str:
-    return " ".join(sorted(map(_word, grams(folded))))
+    return " ".join(map(_word, grams(folded)))
 
 
+@lru_cache(maxsize=1 << 14)
 def _word(gram: str) -> str:
     """Give a gram in hexadecimal digits, of which no tokenizer drops or splits any.
 

@@ -8,8 +8,9 @@ from sqlalchemy import and_, func, or_, select
 from stoat_ferret import paths
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import changes, former_places, ledger, rejects, videos
+from stoat_ferret.library.known import known_reject
 from stoat_ferret.library.models import QUARANTINED, KnownFile, Outcome, Video
-from stoat_ferret.library.repository import VIDEO_COLUMNS, known_reject, video_from_row
+from stoat_ferret.library.repository import VIDEO_COLUMNS, video_from_row
 
 JOBS_LOOKED_AT = 200
 """Ledgers are kept by job: of one path, those of so many of the newest jobs are looked into."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select, union_all
 from stoat_ferret import cursors
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import ledger, rejects, scan_costs, videos
-from stoat_ferret.db.upsert import insert
+from stoat_ferret.db.upsert import insert, insert_all
 from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import steps
@@ -26,11 +26,7 @@ def record(connection: Connection, job_id: str, rows: Sequence[tuple[int | None,
             {"job_id": job_id, "folder_pk": folder_pk, **{name: getattr(row, name) for name in LedgerRow.__slots__}}
             for folder_pk, row in rows
         ]
-        statement = insert(connection, ledger)
-        changed = {name: statement.excluded[name] for name in ("folder_pk", *LedgerRow.__dataclass_fields__)}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["job_id", "path_bytes"], set_=changed), values
-        )
+        insert_all(connection, ledger, values, over=("job_id", "path_bytes"))
 
 
 def withdraw(connection: Connection, job_id: str, folders: Sequence[bytes]) -> None:

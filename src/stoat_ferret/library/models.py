@@ -146,6 +146,18 @@ class Video:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """With what and where a video was filmed; None for what is not known."""
+
+    camera_make: str | None = None
+    camera_model: str | None = None
+    timecode: str | None = None
+    """Of the first picture, as `hh:mm:ss:ff`."""
+    location: dict[str, float] | None = None
+    """As `media.info.Location`: a private matter, to be shown to nobody who did not ask for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoDetail:
     """A video with all that was found in its headers."""
 
@@ -153,6 +165,8 @@ class VideoDetail:
     streams: list[dict[str, Any]]
     chapters: list[dict[str, Any]]
     tags: dict[str, str]
+    """None of them tells where it was filmed."""
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)

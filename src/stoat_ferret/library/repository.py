@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     RowMapping,
     and_,
     bindparam,
@@ -16,6 +15,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -29,10 +29,10 @@ from stoat_ferret.db.tables import folders, gone, labels, ledger, libraries, rej
 from stoat_ferret.errors import LibraryNotFoundError, VideoNotFoundError
 from stoat_ferret.library import changes, grams
 from stoat_ferret.library.covering import libraries_at, library_from_row
+from stoat_ferret.library.details import detail
+from stoat_ferret.library.known import KNOWN_COLUMNS, known_reject, known_video
 from stoat_ferret.library.models import (
-    QUARANTINED,
     UNSET,
-    FileKey,
     KnownFile,
     KnownFolder,
     Library,
@@ -43,18 +43,12 @@ from stoat_ferret.library.models import (
     VideoDetail,
     Watching,
 )
-from stoat_ferret.media.info import PROBE_VERSION
 
 T = TypeVar("T")
 
 VIDEO_FIELDS = tuple(name for name in Video.__dataclass_fields__ if name != "labels")
 VIDEO_COLUMNS = [videos.c[name] for name in VIDEO_FIELDS]
 FOLDER = Prepared(select(folders).where(folders.c.path_bytes == bindparam("path")))
-KNOWN_COLUMNS = [
-    videos.c[name]
-    for name in "path_bytes size mtime_ns inode device birth_ns pk id state".split()
-    + "probe_error probe_error_code probe_version".split()
-]
 SETTLE_SECONDS = 5.0
 ROWS_A_STEP = 1_000
 """How many rows are taken or changed at a time where there may be a million."""
@@ -206,7 +200,7 @@ class LibraryRepository:
             return video_from_row(_video_row(connection, video_id))
 
     def video_detail(self, video_id: str) -> VideoDetail:
-        """Give one video with its streams, chapters and tags.
+        """Give one video with all that was found in its headers.
 
         Raises:
             VideoNotFoundError: there is none with this id.
@@ -216,12 +210,7 @@ class LibraryRepository:
             query = select(labels.c.label).where(labels.c.video_pk == row["pk"]).order_by(labels.c.label)
             named = tuple(connection.execute(query).scalars())
             found = connection.execute(select(video_details).where(video_details.c.video_pk == row["pk"])).one()
-        return VideoDetail(
-            video=replace(video_from_row(row), labels=named),
-            streams=found.streams,
-            chapters=found.chapters,
-            tags=found.tags,
-        )
+        return detail(replace(video_from_row(row), labels=named), found)
 
     def delete_video(self, video_id: str) -> None:
         """Forget one entry; the file is not touched, and the next scan finds it as a new one.
@@ -250,7 +239,8 @@ class LibraryRepository:
 
     def count_present(self, library_id: str) -> int:
         """Count the library's videos that are not missing."""
-        where = and_(videos.c.library_id == library_id, videos.c.state != "missing")
+        # Not a parameter: SQLite would not take the index of just these.
+        where = and_(videos.c.library_id == library_id, videos.c.state != literal_column("'missing'"))
         with self.database.read() as connection:
             return connection.execute(select(func.count()).select_from(videos).where(where)).scalar_one()
 
@@ -359,41 +349,3 @@ def _video_row(connection: Connection, video_id: str) -> RowMapping:
 def _folder_from_row(row: Mapping[str, Any] | RowMapping) -> KnownFolder:
     same = {name: row[name] for name in ("pk", "digest", "unchanged_count", "reject_count")}
     return KnownFolder(path=row["path_bytes"], **same)
-
-
-def _key_from_row(row: Row[*tuple[Any, ...]]) -> FileKey:
-    return FileKey(row.size, row.mtime_ns, row.inode, row.device)
-
-
-def known_reject(row: Row[*tuple[Any, ...]]) -> KnownFile:
-    """Build what is known of a file that is no usable video from its row of `rejects`."""
-    return KnownFile(
-        path=row.path_bytes,
-        key=_key_from_row(row),
-        outdated=_is_outdated(row, row.code),
-        reject_outcome=Outcome(row.outcome),
-        code=row.code,
-        reason=row.reason,
-    )
-
-
-def known_video(row: Row[*tuple[Any, ...]]) -> KnownFile:
-    """Build what is known of a video's file from a row that has KNOWN_COLUMNS."""
-    broken = row.probe_error is not None  # also while it is missing
-    return KnownFile(
-        path=row.path_bytes,
-        key=_key_from_row(row),
-        video_pk=row.pk,
-        video_id=row.id,
-        state=row.state,
-        birth_ns=row.birth_ns,
-        outdated=_is_outdated(row, row.probe_error_code),
-        reject_outcome=Outcome.FAILED if broken else None,
-        code=row.probe_error_code,
-        reason=row.probe_error,
-    )
-
-
-def _is_outdated(row: Row[*tuple[Any, ...]], code: str | None) -> bool:
-    """Tell whether another look would say more. What was set aside for what it did to a probe waits to be asked for."""
-    return row.probe_version < PROBE_VERSION and code not in QUARANTINED

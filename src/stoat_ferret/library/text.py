@@ -2,14 +2,17 @@
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from stoat_ferret.db.columns import storable
+from stoat_ferret.media.origin import without_location
 from stoat_ferret.paths import display
 
 MAX_TAG_CHARACTERS = 4_000
 """Per file, of all tags together; some encoders write whole project files into a comment."""
 
 GRAM_LENGTHS = (1, 2, 3)
+SHORT_LINE = 80
 
 
 def fold(text: str) -> str:
@@ -32,9 +35,9 @@ def fold(text: str) -> str:
 def searchable_text(path: bytes, title: str | None, tags: dict[str, str], *, own: Iterable[str | None] = ()) -> str:
     """Give the folded text that a video is found by: a line for its path, its title and each of its tags.
 
-    And for each text of its `own`: the title and the labels that a person gave it.
+    And for each text of its `own`: the title and the labels that a person gave it. Where it was filmed is not in it.
     """
-    words = "\n".join(tags.values())[:MAX_TAG_CHARACTERS]
+    words = "\n".join(without_location(tags).values())[:MAX_TAG_CHARACTERS]
     return fold("\n".join(part for part in (display(path), title, *own, words) if part))
 
 
@@ -42,9 +45,20 @@ def grams(folded: str) -> set[str]:
     """Give every run of one to three characters within a line."""
     found: set[str] = set()
     for line in set(folded.split("\n")):
-        for length in GRAM_LENGTHS:
-            found.update(line[i : i + length] for i in range(len(line) - length + 1))
+        name = line.rfind("/") + 1
+        if name:
+            found |= _common_grams(line[:name])
+            found |= _grams(line[max(0, name - GRAM_LENGTHS[-1] + 1) :])
+        else:
+            found |= _common_grams(line) if len(line) <= SHORT_LINE else _grams(line)
     return found
+
+
+def _grams(line: str) -> frozenset[str]:
+    return frozenset(line[i : i + length] for length in GRAM_LENGTHS for i in range(len(line) - length + 1))
+
+
+_common_grams = lru_cache(maxsize=256)(_grams)  # files have their folders, and most of their short tags, in common
 
 
 def query_grams(term: str) -> list[str]:
@@ -72,7 +86,7 @@ def split_states(query: str) -> tuple[str, list[str]]:
     kept: list[str] = []
     for number, part in enumerate(query.split('"')):
         if number % 2 == 0:
-            words = part.split(" ")
+            words = part.split()
             states += [word[3:].lower() for word in words if _is_state(word)]
             part = " ".join(word for word in words if not _is_state(word))  # noqa: PLW2901 - what is left of it
         kept.append(part)

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, bindparam, delete, select
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import rejects, videos, volumes
 from stoat_ferret.db.upsert import insert
+from stoat_ferret.library.known import KNOWN_COLUMNS, known_reject, known_video
 from stoat_ferret.library.models import FileKey, KnownFile
-from stoat_ferret.library.repository import KNOWN_COLUMNS, below, known_reject, known_video, now_us, steps
+from stoat_ferret.library.repository import below, now_us, steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 VIDEO_CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "asf", "asf_o", "ogg", "mxf", "gxf",
@@ -53,18 +53,21 @@ def starts_with_box(start: bytes) -> bool:
     return start[4:8] in _FIRST_BOXES
 
 
-def lacks_index(path: bytes) -> bool:
-    """Tell whether this is a QuickTime or MP4 file (ISO/IEC 14496-12) without its index, the `moov` box.
+def lack_of_index(path: bytes) -> Literal["segment", "cut"] | None:
+    """Say what a QuickTime or MP4 file (ISO/IEC 14496-12) without its index, the `moov` box, must be.
 
-    Reads only the headers of the outermost boxes. A file of another format gives False.
+    `segment`: fragments (`moof`) of a stream whose index is in a file of its own; `cut`: a recording or copy that was
+    cut short. None for one that has its index, and for a file of another format. Reads only the headers of the
+    outermost boxes.
 
     Raises:
         OSError: the file cannot be read.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - a path of bytes
-        boxes = _outer_boxes(file, os.fstat(file.fileno()).st_size)
-        first = next(boxes, b"")
-        return first in _FIRST_BOXES and first != b"moov" and b"moov" not in boxes
+        boxes = list(_outer_boxes(file, os.fstat(file.fileno()).st_size))
+    if not boxes or boxes[0] not in _FIRST_BOXES or b"moov" in boxes:
+        return None
+    return "segment" if b"moof" in boxes else "cut"
 
 
 def _outer_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:

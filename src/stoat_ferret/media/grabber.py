@@ -17,6 +17,7 @@ from stoat_ferret.errors import (
     ProbeTimeoutError,
     StoatError,
     UnreadableFileError,
+    UnsupportedMediaLibraryError,
 )
 from stoat_ferret.media.process import WorkerLiedError, WorkerLostError, WorkerProcess, parse, readable
 from stoat_ferret.paths import encode_base64
@@ -91,6 +92,7 @@ class FrameGrabber:
 
         Raises:
             MediaError: it is busy, or does not answer.
+            UnsupportedMediaLibraryError: its libraries are not safe with unknown files.
             ConfigurationError: it cannot be started here.
         """
         until = time.monotonic() + timeout
@@ -147,10 +149,11 @@ class FrameGrabber:
             try:
                 worker.take_hello(self._messages(worker, 1, until)[0])
             except WorkerLostError as lost:
-                how = worker.how_it_ended(lost)
-                msg = f"The thumbnail process cannot be started: {worker.log_tail() or how}"
+                refused, said = worker.refuses(), worker.log_tail() or worker.how_it_ended(lost)
                 self._drop()
-                raise ConfigurationError(msg) from lost
+                if refused:
+                    raise UnsupportedMediaLibraryError(said) from lost
+                raise ConfigurationError(f"The thumbnail process cannot be started: {said}") from lost
             self.sandbox = dict(worker.sandbox or {})
         return worker
 

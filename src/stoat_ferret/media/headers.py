@@ -48,9 +48,13 @@ def _of_stream(stream: Any) -> Fields | None:
             known = said is not None and context.layout.nb_channels and context.sample_rate
             return {"profile": said.profile, "channel_layout": said.channel_layout} if said and known else None
         case "audio", "alac":
-            decoder = _decoder(context)
-            return None if decoder is None else {"channel_layout": decoder.layout.name}
+            return _alac(context)
     return None
+
+
+def _alac(context: Any) -> Fields | None:
+    decoder, bits = _decoder(context), parameters.alac(bytes(context.extradata))
+    return None if decoder is None or bits is None else {"channel_layout": decoder.layout.name, "bits_per_sample": bits}
 
 
 def _h264(stream: Any, context: Any) -> Fields | None:
@@ -81,6 +85,7 @@ def _with_decoder(stream: Any, context: Any) -> Fields | None:
     fields: Fields = {
         "pixel_format": decoder.pix_fmt,
         "profile": decoder.profile or context.profile or None,
+        "level": picture.level(decoder.level) or picture.level(context.level),
         "color_range": picture.RANGES.get(decoder.color_range) or picture.RANGES.get(context.color_range),
         **_colours(colours),
     }

@@ -1,9 +1,9 @@
 """What is known of a media file once it has been examined: plain data, no behaviour, no PyAV."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-PROBE_VERSION = 2
+PROBE_VERSION = 3
 """Raise it when the probe learns to say more, so that the next scan looks at every file again."""
 
 StreamKind = Literal["video", "audio", "subtitle", "data", "attachment"]
@@ -19,6 +19,8 @@ class StreamInfo:
     codec: str | None = None
     codec_tag: str | None = None
     profile: str | None = None
+    level: int | None = None
+    """As the codec counts its levels: 41 is H.264's 4.1, 153 is HEVC's 5.1."""
     language: str | None = None
     title: str | None = None
     disposition: tuple[str, ...] = ()
@@ -28,11 +30,21 @@ class StreamInfo:
     """Seconds."""
     bit_rate: int | None = None
     """Bits per second."""
+    frame_count: int | None = None
+    """Pictures or packets, where the container says how many."""
+    timecode: str | None = None
+    """Of the first picture, as `hh:mm:ss:ff`; a `;` before the frames where numbers are dropped."""
     width: int | None = None
     height: int | None = None
     sample_aspect_ratio: str | None = None
     """`"num:den"`; None where the file does not say."""
+    display_aspect_ratio: str | None = None
+    """Of the whole picture, before it is turned; None where the file does not say."""
     pixel_format: str | None = None
+    bit_depth: int | None = None
+    """Bits of a colour that count."""
+    chroma: str | None = None
+    """How colour is sampled, such as `4:2:0`; `4:0:0` is grey. None for pictures that are not stored as Y'CbCr."""
     frame_rate: str | None = None
     """Average, exact, as `"30000/1001"`."""
     real_frame_rate: str | None = None
@@ -45,10 +57,39 @@ class StreamInfo:
     rotation: int | None = None
     """Degrees clockwise that a player turns the picture: 0, 90, 180 or 270."""
     attached_picture: bool = False
+    mastering_primaries: tuple[float, ...] | None = None
+    """Of the display it was graded on (SMPTE ST 2086): x and y of red, green, blue and white, to four decimals."""
+    mastering_min_luminance: float | None = None
+    """cd/m²."""
+    mastering_max_luminance: float | None = None
+    max_content_light: int | None = None
+    """MaxCLL, cd/m²: the brightest sample of all."""
+    max_average_light: int | None = None
+    """MaxFALL, cd/m²: the brightest picture's average."""
+    hdr10_plus: bool | None = None
+    """The first keyframe carries HDR10+ (SMPTE ST 2094-40); None where no frame was looked at."""
+    dolby_vision_profile: int | None = None
+    dolby_vision_level: int | None = None
+    dolby_vision_compatibility: int | None = None
+    """What a player without Dolby Vision takes it for: 1 is HDR10, 2 SDR, 4 HLG, 0 nothing; the 4 of "profile 8.4"."""
+    stereo_3d: str | None = None
+    """How the pictures for two eyes are packed, by FFmpeg's words: `side by side`, `top and bottom`, ..."""
+    views: int | None = None
+    """Pictures for different eyes that are coded as layers of one stream: 2 in MV-HEVC."""
+    projection: str | None = None
+    """Of a picture all around the viewer, by FFmpeg's words: `equirectangular`, `cubemap`, ..."""
     sample_rate: int | None = None
     """Hertz."""
     channels: int | None = None
     channel_layout: str | None = None
+    bits_per_sample: int | None = None
+    """Of sound that is stored without loss."""
+    file_name: str | None = None
+    """Of an attachment."""
+    mime_type: str | None = None
+    """Of an attachment."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """All but language and title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +100,18 @@ class ChapterInfo:
     start: float
     end: float
     title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where something was filmed: WGS 84, as phones write it by ISO 6709."""
+
+    latitude: float
+    """Degrees, north of the equator positive."""
+    longitude: float
+    """Degrees, east of Greenwich positive."""
+    altitude: float | None = None
+    """Metres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +140,59 @@ class MediaInfo:
     audio_codec: str | None = None
     audio_channels: int | None = None
     created_at_in_camera: str | None = None
-    """RFC 3339, UTC, from the container's creation time."""
+    """RFC 3339, UTC, as the camera says, else from the container's creation time."""
+    camera_make: str | None = None
+    camera_model: str | None = None
+    timecode: str | None = None
+    """Of the first picture."""
+    location: Location | None = None
+    """A private matter: it is kept out of `tags`, and shown to those who ask for it."""
     streams: tuple[StreamInfo, ...] = field(default=())
     chapters: tuple[ChapterInfo, ...] = field(default=())
     tags: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain JSON values; `from_json` reverses it."""
-        return asdict(self)
+        parts = {name: [known(part) for part in getattr(self, name)] for name in ("streams", "chapters")}
+        location = {} if self.location is None else {"location": known(self.location)}
+        return known(self) | parts | location
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "MediaInfo":
-        """Rebuild what `to_json` gave."""
-        streams = tuple(StreamInfo(**{**s, "disposition": tuple(s["disposition"])}) for s in data["streams"])
-        chapters = tuple(ChapterInfo(**c) for c in data["chapters"])
-        return cls(**{**data, "streams": streams, "chapters": chapters})
+        """Rebuild what `to_json` gave; what lacks is not known."""
+        streams = tuple(StreamInfo(**_with_tuples(stream)) for stream in data.get("streams", ()))
+        chapters = tuple(ChapterInfo(**chapter) for chapter in data.get("chapters", ()))
+        place = data.get("location")
+        location = None if place is None else Location(**place)
+        return cls(**{**data, "streams": streams, "chapters": chapters, "location": location})
+
+
+Part = StreamInfo | ChapterInfo | MediaInfo | Location
+_TUPLES = ("disposition", "mastering_primaries")
+
+
+def known(part: Part) -> dict[str, Any]:
+    """Give the fields that are known, by name. Most streams lack most of them, and a library has millions."""
+    return {name: value for name in part.__dataclass_fields__ if (value := getattr(part, name)) is not None}
+
+
+def whole(kind: type[Part], stored: dict[str, Any]) -> dict[str, Any]:
+    """Give every field of what `known` gave, now or before there were as many."""
+    return _unknown(kind) | stored
+
+
+def _unknown(kind: type[Part]) -> dict[str, Any]:
+    """Give each field that may lack as it is then: null, an empty list or an empty object."""
+    return {
+        entry.name: entry.default_factory() if entry.default_factory is not MISSING else _plain(entry.default)
+        for entry in fields(kind)
+        if not (entry.default is MISSING and entry.default_factory is MISSING)
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _with_tuples(stream: dict[str, Any]) -> dict[str, Any]:
+    return stream | {name: tuple(stream[name]) for name in _TUPLES if stream.get(name) is not None}

@@ -220,3 +220,10 @@ def aac(configuration: bytes) -> Aac | None:
         return None
     layout = _LAYOUTS.get(channels)
     return None if layout is None else Aac("LC", layout)
+
+
+def alac(cookie: bytes) -> int | None:
+    """Give the bits of a sample, out of an Apple Lossless `ALACSpecificConfig` within its box; None for another."""
+    if len(cookie) < 36 or cookie[4:8] != b"alac":
+        return None
+    return cookie[17] if cookie[17] in (16, 20, 24, 32) else None

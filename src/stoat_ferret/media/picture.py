@@ -23,6 +23,9 @@ SPACES = {
     10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
     16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
+CHROMA = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 4): "4:1:0"}
+"""By how many pixels, across and down, share one sample of chroma."""
+GREY = "4:0:0"
 FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 PQ = "smpte2084"
@@ -56,6 +59,11 @@ def dynamic_range(
     if transfer in _STANDARD_RANGE or (transfer is None and bits is not None and bits <= 8):
         return "sdr"
     return None
+
+
+def level(number: int) -> int | None:
+    """Give a codec's level; FFmpeg has -99 for none, and 0 where the codec has none or it is not known."""
+    return number if number > 0 else None
 
 
 def clockwise(anticlockwise: float | None, *, display_matrix: bool) -> int | None:

@@ -5,9 +5,8 @@ are made by others, and FFmpeg reads them in C.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any, cast
@@ -21,16 +20,17 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import headers, picture, timing
-from stoat_ferret.media.dump import StreamSummary, parse_summary
+from stoat_ferret.media import headers, picture, streams, timing
+from stoat_ferret.media.dump import parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
-from stoat_ferret.media.info import ChapterInfo, Hdr, MediaInfo, StreamInfo, StreamKind
+from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
+from stoat_ferret.media.light import SideData, with_light
+from stoat_ferret.media.origin import origin, without_location
 from stoat_ferret.media.refusal import refusal
 
 MINIMUM_PYAV = (18, 1)
 MINIMUM_FFMPEG = (8, 1, 2)
 _MICROSECONDS = Fraction(1, av.time_base)
-_LONGEST_TAG = 64 * 1024
 _MOST_INDEX_ENTRIES = 500_000
 _PACKETS_FOR_A_FRAME = 120
 
@@ -133,17 +133,21 @@ def _require_absolute(path: bytes) -> None:
 
 def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) -> MediaInfo:
     """Say what is known of an open file; `found` has fields of its streams that were found out otherwise."""
-    summary = {} if _has_forged_keys(container) else parse_summary(_summary(container))
-    streams = tuple(
-        replace(_stream(stream, summary.get(stream.index)), **found.get(stream.index, {}))
-        for stream in container.streams
-    )
-    first = next((s for s in streams if s.kind == "video" and not s.attached_picture), None)
-    sound = next((s for s in streams if s.kind == "audio"), None)
-    tags = _tags(container.metadata)
+    summary = {} if _may_be_forged(container) else parse_summary(_summary(container))
+    described = [
+        streams.describe(stream, summary.get(stream.index), found.get(stream.index)) for stream in container.streams
+    ]
+    first = next((s for s in described if s.kind == "video" and not s.attached_picture), None)
+    sound = next((s for s in described if s.kind == "audio"), None)
+    tags = streams.short_tags(container.metadata)
     info: dict[str, Any] = {}
     if first is not None:
-        info = _picture_fields(container, first, summary.get(first.index))
+        frame = None
+        if first.color_transfer == picture.PQ:
+            frame = _frame_side_data(container, container.streams[first.index])
+        if frame is not None:
+            described[described.index(first)] = first = with_light(first, frame)
+        info = _picture_fields(container, first, frame)
     if sound is not None:
         info |= {"audio_codec": sound.codec, "audio_channels": sound.channels}
     return MediaInfo(
@@ -151,10 +155,11 @@ def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) ->
         duration=timing.positive(timing.seconds(container.duration, _MICROSECONDS)),
         start_time=timing.seconds(container.start_time, _MICROSECONDS),
         bit_rate=container.bit_rate or None,
-        created_at_in_camera=timing.camera_time(tags.get("creation_time")),
-        streams=streams,
+        timecode=_timecode(tags, first, described),
+        streams=tuple(described),
         chapters=tuple(_chapters(container)),
-        tags=tags,
+        tags=without_location(tags),
+        **origin(tags),
         **info,
     )
 
@@ -169,11 +174,20 @@ def _summary(container: Any) -> str:
         av.logging.set_level(None)
 
 
-def _has_forged_keys(container: Any) -> bool:
-    """Tell whether a tag's key holds a line break, with which it could say anything in FFmpeg's summary."""
+def _may_be_forged(container: Any) -> bool:
+    """Tell whether a tag's key, or a language, which the summary quotes as they are, could say anything in it."""
     named: list[Any] = [container.metadata, *(stream.metadata for stream in container.streams)]
     named += [chapter["metadata"] for chapter in container.chapters()]
-    return any(not key.isprintable() for tags in named for key in tags)
+    languages = (tags.get("language", "") for tags in named)
+    return any(not key.isprintable() for tags in named for key in tags) or any(
+        not language.isprintable() or ")" in language for language in languages
+    )
+
+
+def _timecode(tags: Mapping[str, str], first: StreamInfo | None, described: Sequence[StreamInfo]) -> str | None:
+    """Give the timecode of the file: its own, its picture's, or that of a track made for it."""
+    of_streams = [stream.timecode for stream in ([first] if first else []) + list(described)]
+    return next((code for code in (timing.timecode(tags.get("timecode")), *of_streams) if code), None)
 
 
 def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:
@@ -184,93 +198,12 @@ def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:
             yield ChapterInfo(index=index, start=start, end=end, title=chapter["metadata"].get("title"))
 
 
-def _tags(metadata: dict[str, str]) -> dict[str, str]:
-    """Leave out what no person wrote: a tag longer than 64 KiB is an attachment in disguise."""
-    return {key: value for key, value in metadata.items() if len(value) <= _LONGEST_TAG}
-
-
-def _stream(stream: Any, summary: StreamSummary | None) -> StreamInfo:
-    context = stream.codec_context  # None where FFmpeg has no decoder
-    kind = stream.type if stream.type != "unknown" else "data"
-    fields: dict[str, Any] = {}
-    if context is not None:
-        fields = {
-            "codec": context.codec.canonical_name,
-            "codec_tag": _codec_tag(context),
-            "profile": _profile(context),
-            "bit_rate": context.bit_rate or None,
-        }
-        if kind == "video":
-            fields |= _video_fields(stream, context)
-        elif kind == "audio":
-            fields |= _audio_fields(context)
-    elif summary is not None:
-        fields = {"codec": summary.codec}
-    if kind == "video" and summary is not None:
-        fields["rotation"] = picture.clockwise(summary.rotation, display_matrix=summary.display_matrix)
-    if kind != "data":  # FFmpeg's releases do not agree on when data begins and ends
-        fields["start_time"] = timing.seconds(stream.start_time, stream.time_base)
-        fields["duration"] = timing.positive(timing.seconds(stream.duration, stream.time_base))
-    return StreamInfo(
-        index=stream.index,
-        kind=cast("StreamKind", kind),
-        language=stream.metadata.get("language"),
-        title=stream.metadata.get("title"),
-        disposition=tuple(str(flag.name) for flag in stream.disposition),
-        attached_picture=bool(stream.disposition & av.stream.Disposition.attached_pic),
-        **fields,
-    )
-
-
-def _codec_tag(context: Any) -> str | None:
-    """Give the four characters if they are characters."""
-    try:
-        text = str(context.codec_tag).strip("\0 ")
-    except UnicodeDecodeError:  # PyAV reads it as ASCII, which a number such as 0xFF, AAC's in AVI, is not
-        return None
-    return text if text.isprintable() and text else None
-
-
-def _profile(context: Any) -> str | None:
-    if context.codec.canonical_name == "aac" and not context.extradata_size:
-        return None  # guessed from ADTS headers; FFmpeg's releases guess differently
-    return context.profile or None
-
-
-def _video_fields(stream: Any, context: Any) -> dict[str, Any]:
-    ratio = stream.sample_aspect_ratio
-    return {
-        "width": context.width or None,
-        "height": context.height or None,
-        "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}" if ratio else None,
-        "pixel_format": context.pix_fmt,
-        "frame_rate": timing.rate_text(stream.average_rate),
-        "real_frame_rate": timing.rate_text(stream.base_rate),
-        "field_order": picture.FIELD_ORDERS.get(context.field_order),
-        "color_range": picture.RANGES.get(context.color_range),
-        "color_primaries": picture.PRIMARIES.get(context.color_primaries),
-        "color_transfer": picture.TRANSFERS.get(context.color_trc),
-        "color_space": picture.SPACES.get(context.colorspace),
-    }
-
-
-def _audio_fields(context: Any) -> dict[str, Any]:
-    layout = context.layout
-    # "6 channels" is FFmpeg's way to say that their order is not known.
-    known = layout.nb_channels and not layout.name.endswith(" channels")
-    return {
-        "sample_rate": context.sample_rate or None,
-        "channels": layout.nb_channels or None,
-        "channel_layout": layout.name if known else None,
-    }
-
-
-def _picture_fields(container: InputContainer, first: StreamInfo, summary: StreamSummary | None) -> dict[str, Any]:
+def _picture_fields(container: InputContainer, first: StreamInfo, frame: SideData | None) -> dict[str, Any]:
     """Give the file's own picture fields, from its first picture stream."""
     stream: Any = container.streams[first.index]
     ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
     shown = picture.display_size(first.width, first.height, ratio, first.rotation)
-    average = stream.average_rate
+    average = None if first.frame_rate is None else Fraction(first.frame_rate)
     return {
         "width": first.width,
         "height": first.height,
@@ -283,7 +216,12 @@ def _picture_fields(container: InputContainer, first: StreamInfo, summary: Strea
         "frame_rate": first.frame_rate,
         "frame_rate_float": round(float(average), 3) if average else None,
         "vfr": _uneven(container.format.name, stream),
-        "hdr": _dynamic_range(container, stream, first, summary),
+        "hdr": picture.dynamic_range(
+            transfer=first.color_transfer,
+            bits=first.bit_depth,
+            dolby_vision=first.dolby_vision_profile is not None,
+            side_data=frame,
+        ),
     }
 
 
@@ -297,27 +235,17 @@ def _uneven(container: str, stream: Any) -> bool | None:
     return timing.is_uneven((entry.timestamp for entry in entries if not entry.is_discard), stream.duration)
 
 
-def _dynamic_range(
-    container: InputContainer, stream: Any, first: StreamInfo, summary: StreamSummary | None
-) -> Hdr | None:
-    dolby_vision = summary is not None and summary.dolby_vision
-    bits = None
-    if first.pixel_format is not None:
-        bits = max((part.bits for part in av.VideoFormat(first.pixel_format).components), default=None)
-    side_data = None
-    if first.color_transfer == picture.PQ and not dolby_vision:
-        # HDR10+ and Dolby Vision in a bare stream are told apart from HDR10 by what comes with a frame, only.
-        side_data = _frame_side_data(container, stream)
-    return picture.dynamic_range(
-        transfer=first.color_transfer, bits=bits, dolby_vision=dolby_vision, side_data=side_data
-    )
+def _frame_side_data(container: InputContainer, stream: Any) -> SideData | None:
+    """Decode one keyframe and give what comes with it, by name; None where that fails.
 
-
-def _frame_side_data(container: InputContainer, stream: Any) -> list[str] | None:
-    """Decode one keyframe and name what comes with it; None where that fails."""
+    HDR10+ and Dolby Vision in a bare stream are told apart from HDR10 by this only, and what display a picture was
+    graded on is often said nowhere else.
+    """
     try:
         frame = decode_frame(container, stream)
-        return None if frame is None else [cast("Any", data).type.name for data in frame.side_data]
+        if frame is None:
+            return None
+        return {data.type.name: bytes(data) for data in cast("Iterable[Any]", frame.side_data)}
     except (av.FFmpegError, ValueError) as error:  # ValueError: side data of a type that PyAV does not know
         if isinstance(error, MemoryError):
             raise

@@ -34,6 +34,10 @@ class WorkerLiedError(WorkerLostError):
     """The process says what none of ours would, so it is no longer ours."""
 
 
+REFUSES_STATUS = 78
+"""With which a probe process ends whose libraries are not safe (EX_CONFIG of sysexits.h)."""
+
+
 class WorkerProcess:
     """One running probe process and our end of its pipe."""
 
@@ -148,6 +152,13 @@ class WorkerProcess:
             return False
         self._log.close()
         return True
+
+    def refuses(self, seconds: float = 1.0) -> bool:
+        """Tell whether it has ended because its libraries are not safe with unknown files; `log_tail` says which."""
+        try:
+            return self.process.wait(seconds) == REFUSES_STATUS
+        except subprocess.TimeoutExpired:
+            return False
 
     def how_it_ended(self, lost: WorkerLostError | None = None) -> str:
         """Say for a person what ended the process, or that it had to be ended."""

@@ -6,7 +6,8 @@ import os
 import av
 
 from stoat_ferret.errors import IncompleteFileError, NotMediaError, UnreadableFileError
-from stoat_ferret.media.formats import lacks_index
+from stoat_ferret.media.contents import described, is_blank
+from stoat_ferret.media.formats import lack_of_index
 
 _HEAD_BYTES, _TAIL_BYTES, _BLOCK_BYTES = 64 << 20, 16 << 20, 1 << 20
 """Of a file's ends, more than FFmpeg reads to open it; and how much at a time."""
@@ -14,6 +15,14 @@ _UNREADABLE = {
     errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOENT, errno.ENOTCONN, errno.ENOTDIR, errno.ELOOP, errno.ENODEV,
     errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EREMOTEIO,
 }  # fmt: skip
+
+_LACKS = {
+    "cut": "The file's index ('moov') is missing; the copy or the recording was probably cut short. Copy it again.",
+    "segment": (
+        "The file is a segment of a stream, without the initialization segment ('moov') that says how to play it. Join "
+        "that and its segments into one file."
+    ),
+}
 
 
 def refusal(path: bytes, error: av.FFmpegError) -> Exception:
@@ -27,10 +36,15 @@ def refusal(path: bytes, error: av.FFmpegError) -> Exception:
     try:
         if os.stat(path).st_size == 0:  # noqa: PTH116 - a path of bytes
             return IncompleteFileError("The file is empty (0 bytes). Copy it again from where it came from.")
-        if lacks_index(path):
+        if (lack := lack_of_index(path)) is not None:
+            return IncompleteFileError(_LACKS[lack])
+        if is_blank(path):
             return IncompleteFileError(
-                "The file's index ('moov') is missing; the copy or the recording was probably cut short. Copy it again."
+                "The file holds nothing but zero bytes, wherever it was looked at: a download or a copy that was begun "
+                "and not finished. Copy it again."
             )
+        if (said := described(path)) is not None:
+            return NotMediaError(said)
     except OSError as problem:
         return UnreadableFileError(f"The file could not be read: {problem.strerror}.")
     if damaged:

@@ -1,10 +1,12 @@
 """Rates, times and dates of a media file: pure functions."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 
+_TIMECODE = re.compile(r"\d{2}:\d{2}:\d{2}[:;.]\d{2,3}")
 CONSTANT_RATE_CONTAINERS = {"avi", "dv", "gxf", "mxf", "yuv4mpegpipe"}
 """Formats whose pictures lie on a fixed grid."""
 
@@ -71,3 +73,11 @@ def camera_time(text: str | None) -> str | None:
     if (moment.year, moment.month, moment.day) in {(1904, 1, 1), (1970, 1, 1)}:
         return None
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def timecode(text: str | None) -> str | None:
+    """Give a timecode as it is written, `10:00:00:00`; None for what is none.
+
+    A `;` or `.` before the frames says that numbers are dropped to keep pace with the clock (SMPTE ST 12-1).
+    """
+    return text if text is not None and _TIMECODE.fullmatch(text) else None

@@ -30,10 +30,12 @@ from stoat_ferret.errors import (
     ProbeCrashedError,
     StoatError,
     UnreadableFileError,
+    UnsupportedMediaLibraryError,
 )
 from stoat_ferret.media.fingerprint import bytes_hashed, fingerprint
 from stoat_ferret.media.frames import ImageFormat, thumbnail
 from stoat_ferret.media.probe import probe, require_safe_versions
+from stoat_ferret.media.process import REFUSES_STATUS
 from stoat_ferret.media.sandbox import lock_down
 from stoat_ferret.paths import decode_base64
 from stoat_ferret.statx import birth_ns
@@ -59,10 +61,14 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe = Connection(int(arguments[0]))
-    require_safe_versions()
     for name in ("io", "status"):
         with contextlib.suppress(OSError):
             _proc_files[name] = os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        require_safe_versions()
+    except UnsupportedMediaLibraryError as error:
+        sys.stderr.write(error.message + "\n")
+        sys.exit(REFUSES_STATUS)
     controls = lock_down(int(arguments[1]), leave_out=arguments[2].split(",") if len(arguments) > 2 else ())
     threading.Thread(target=_end_with_parent, args=(pipe.fileno(),), daemon=True).start()  # locked down like this one
     with contextlib.suppress(EOFError, ConnectionError):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 LARGEST_TIME = (1 << 63) - 1
 
 
+FileRow = tuple[bytes, int, int, int, int]
+"""Name, size, mtime in nanoseconds since 1970 UTC, inode and device; the last three as the system gives them."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """A regular file with a video's ending; of a symbolic link that is followed, what it leads to."""
@@ -40,8 +44,8 @@ class Files(Sequence[FileEntry]):
 
     __slots__ = ("_devices", "_inodes", "_names", "_sizes", "_times")
 
-    def __init__(self, rows: Iterable[tuple[bytes, int, int, int, int]] = ()) -> None:
-        """Pack rows of name, size, mtime in nanoseconds, inode and device; the last three as the system gives them."""
+    def __init__(self, rows: Iterable[FileRow] = ()) -> None:
+        """Pack rows."""
         columns = list(zip(*sorted(rows), strict=True)) or [(), (), (), (), ()]
         names, sizes, times, inodes, devices = columns
         self._names = b"/".join(names)  # which no name holds

@@ -89,7 +89,8 @@ class _Level:
         )
         # One expression instead of a dozen: this runs for every name of a tree that may hold millions.
         self.any = _either(self.patterns)
-        self.any_of_video = _either([pattern for pattern in self.patterns if pattern.may_match(endings)])
+        self.on_videos = [pattern for pattern in self.patterns if pattern.may_match(endings)]
+        self.any_of_video = _either(self.on_videos)
         """Of those that may match a file with a video's ending: of the default ones, which name other endings, few."""
 
     def prefix(self, folder: bytes | None) -> str:
@@ -158,6 +159,8 @@ class Rules:
         """Where symbolic links are followed; None where they are not."""
         extensions = sorted(extensions)
         self._endings = tuple(os.fsencode("." + extension) for extension in extensions)
+        self.endings = tuple("." + extension for extension in extensions)
+        """Of videos' names, in small letters."""
         self._levels: tuple[_Level, ...] = (_Level(None, "default", patterns, self._endings),)
         self._folder: bytes | None = None
         self.digest = xxhash.xxh3_64_digest("\0".join([*extensions, "", *patterns]).encode())
@@ -195,6 +198,7 @@ class Rules:
         rules.media_roots = self.media_roots
         rules.links = self.links
         rules._endings = self._endings
+        rules.endings = self.endings
         rules._levels = self._levels + levels
         rules._folder = folder
         rules.digest = xxhash.xxh3_64_digest(self.digest + content) if levels else self.digest
@@ -222,6 +226,12 @@ class Rules:
                 if pattern.matches(path):
                     return pattern.rule if pattern.ignores else None
         return None
+
+    @cached_property
+    def on_videos(self) -> tuple[tuple[str, Callable[[str], object]], ...]:
+        """What may leave out files here that have a video's ending: for each source of rules, what stands before a
+        name in its eyes, and a test that nothing passes which it could match."""
+        return tuple((prefix, level.any_of_video.match) for level, prefix in self._prefixed if level.on_videos)
 
     def is_video_name(self, name: bytes) -> bool:
         """Tell whether a file of this name has a video's ending."""

@@ -20,6 +20,7 @@ from stoat_ferret.scan.job import ScanJob
 from stoat_ferret.scan.reading import PIECE, Reader
 from stoat_ferret.scan.sight import Sight
 
+STALE = "STALE"
 DAMAGED = "DAMAGED"
 MOST_SILENT = 3
 """Files in a row for which the disk did not answer."""
@@ -149,8 +150,12 @@ class _Verify:
     def _settle(self, connection: Connection, wanted: Wanted, hashed: Hashed) -> tuple[Outcome, str | None, str | None]:
         if (hashed.size, hashed.mtime_ns) != (wanted.size, wanted.mtime_ns):
             self._tried.add(wanted.video_pk)
-            return Outcome.SKIPPED, "STALE", "The file has changed since the last scan. Scan it first."
-        if not fixity.record(connection, wanted, hashed.digest):
+            return Outcome.SKIPPED, STALE, "The file has changed since the last scan. Scan it first."
+        right = fixity.record(connection, wanted, hashed.digest)
+        if right is None:
+            self._tried.add(wanted.video_pk)
+            return Outcome.SKIPPED, STALE, "The entry was changed or forgotten while the file was being read."
+        if not right:
             reason = (
                 f"The file is damaged: its content hashes to {hashed.digest} and was {wanted.digest}, "
                 "though its size and time are the same."

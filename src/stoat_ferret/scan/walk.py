@@ -4,13 +4,14 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from stoat_ferret import paths
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan.links import Links, is_link, look_through, way_problem
-from stoat_ferret.scan.listing import Files, FolderListing, FolderProblem, Oddity, join
+from stoat_ferret.scan.listing import FileRow, Files, FolderListing, FolderProblem, Oddity, join
 from stoat_ferret.scan.rules import IGNORE_FILE, IgnoreRule, Rules
 
 MOST_PATH_BYTES = 2_300
@@ -19,8 +20,8 @@ MOST_PATH_BYTES = 2_300
 MOST_IGNORE_BYTES = 1 << 20
 """Of a `.stoatignore`; a larger one is no list of rules."""
 
-SIGN_OF_LIFE_EVERY = 1_000
-"""Entries after which whoever waits for a listing is told that it goes on."""
+ENTRIES_AT_A_TIME = 1_000
+"""After so many, whoever waits for a listing is told that it goes on."""
 
 
 def list_folder(path: bytes, rules: Rules, goes_on: Callable[[], None] = lambda: None) -> FolderListing | FolderProblem:
@@ -64,41 +65,83 @@ def _list_linked(
 
 
 def _list(path: bytes, folder: int, rules: Rules, goes_on: Callable[[], None]) -> FolderListing:
-    files: list[tuple[bytes, int, int, int, int]] = []
-    folders: list[bytes] = []
-    oddities: list[Oddity] = []
-    ignored = False
-    links = rules.links
+    found = _Found(path, rules)
     with os.scandir(folder) as entries:
-        for number, entry in enumerate(entries):
-            if number % SIGN_OF_LIFE_EVERY == 0:
-                goes_on()
-            name = os.fsencode(entry.name)
-            is_folder = entry.is_dir(follow_symlinks=False)
-            through: os.stat_result | Oddity | None = None
-            if links is not None and not is_folder and entry.is_symlink():
-                is_video_name = rules.is_video_name(name)
-                through = look_through(rules.here(join(path, name)), name, links, for_folder=not is_video_name)
-                is_folder = _may_be_folder(through, is_video_name)
-            if not (is_folder or rules.is_video_name(name)):
-                continue
-            rule = rules.decision(name, is_folder=True) if is_folder else rules.decision_on_video(name)
-            if rule is not None:
-                ignored |= _by_choice(rule)
-            elif is_folder and not _is_refused(through):
-                folders.append(name)
-            elif isinstance(through, Oddity):
-                oddities.append(through)
-            elif (status := through or _status(entry)) is None:
-                continue  # removed since the folder was read: it is not there
-            elif stat.S_ISREG(status.st_mode):
-                files.append((name, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev))
-            else:
-                oddities.append(oddity(name, status.st_mode))
-    # Whatever their names, links that lead nowhere may have led to folders.
-    folders += [each.name for each in oddities if each.unproven]
-    oddities.sort(key=lambda oddity: oddity.name)
-    return FolderListing(path, Files(files), tuple(sorted(folders)), tuple(oddities), rules, ignored)
+        while some := list(islice(entries, ENTRIES_AT_A_TIME)):
+            goes_on()
+            for entry in some if rules.links else found.take_plain(some):
+                found.take(entry)
+    return found.listing()
+
+
+class _Found:
+    """What was found in a folder so far."""
+
+    def __init__(self, path: bytes, rules: Rules) -> None:
+        self._path = path
+        self._rules = rules
+        self._files: list[FileRow] = []
+        self._folders: list[bytes] = []
+        self._oddities: list[Oddity] = []
+        self._ignored = False
+
+    def take_plain(self, entries: Sequence["os.DirEntry[str]"]) -> Sequence["os.DirEntry[str]"]:
+        """Take the files with ordinary names that no rule may leave out; gives the entries that are to be looked into.
+
+        Of a million files nearly all are such. In steps over all of them this takes half as long as one by one.
+        """
+        if not "".join([entry.name for entry in entries]).isascii():
+            return entries
+        files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        videos = [entry for entry in files if entry.name.lower().endswith(self._rules.endings)]
+        others = [entry for entry in entries if not entry.is_file(follow_symlinks=False)] if files != entries else []
+        for prefix, may_match in self._rules.on_videos:
+            others += [entry for entry in videos if may_match(prefix + entry.name)]
+            videos = [entry for entry in videos if not may_match(prefix + entry.name)]
+        try:
+            states = [entry.stat(follow_symlinks=False) for entry in videos]
+        except FileNotFoundError:
+            return [*others, *videos]
+        self._files += [
+            (entry.name.encode(), status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+            for entry, status in zip(videos, states, strict=True)
+        ]
+        return others
+
+    def take(self, entry: "os.DirEntry[str]") -> None:
+        """Take any entry."""
+        rules = self._rules
+        name = os.fsencode(entry.name)
+        is_folder = entry.is_dir(follow_symlinks=False)
+        through: os.stat_result | Oddity | None = None
+        if rules.links is not None and not is_folder and entry.is_symlink():
+            is_video_name = rules.is_video_name(name)
+            place = rules.here(join(self._path, name))
+            through = look_through(place, name, rules.links, for_folder=not is_video_name)
+            is_folder = _may_be_folder(through, is_video_name)
+        if not (is_folder or rules.is_video_name(name)):
+            return
+        rule = rules.decision(name, is_folder=True) if is_folder else rules.decision_on_video(name)
+        if rule is not None:
+            self._ignored |= _by_choice(rule)
+        elif is_folder and not _is_refused(through):
+            self._folders.append(name)
+        elif isinstance(through, Oddity):
+            self._oddities.append(through)
+        elif (status := through or _status(entry)) is None:
+            return  # removed since the folder was read: it is not there
+        elif stat.S_ISREG(status.st_mode):
+            self._files.append((name, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev))
+        else:
+            self._oddities.append(oddity(name, status.st_mode))
+
+    def listing(self) -> FolderListing:
+        """Give all of it."""
+        # Whatever their names, links that lead nowhere may have led to folders.
+        folders = [*self._folders, *(each.name for each in self._oddities if each.unproven)]
+        oddities = sorted(self._oddities, key=lambda oddity: oddity.name)
+        files = Files(self._files)
+        return FolderListing(self._path, files, tuple(sorted(folders)), tuple(oddities), self._rules, self._ignored)
 
 
 def _is_refused(through: os.stat_result | Oddity | None) -> bool:

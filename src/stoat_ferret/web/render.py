@@ -24,8 +24,8 @@ SECURITY = {
 """Nothing inline, nothing from elsewhere, in nobody's frame."""
 
 FILTERS = (
-    "ago amount bit_rate channels clock codec folder fps hdr iso_duration iso_moment moment number path "
-    "resolution size spell stream_details visible".split()
+    "ago amount bit_rate camera channels clock codec codec_level folder fps hdr iso_duration iso_moment moment number "
+    "path resolution size spell stream_details visible".split()
 )
 
 

@@ -182,17 +182,57 @@ def channels(count: int | None) -> str:
     return {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(count, f"{count} channels")
 
 
+def codec_level(level: int | None, codec: str | None) -> str:
+    """Give a level as its standard writes it (Rec. ITU-T H.264 and H.265, annex A); nothing for other codecs."""
+    parts = {"h264": 10, "hevc": 30}.get(codec or "")
+    return f"{level / parts:.1f}" if level and parts else ""
+
+
+def camera(make: str | None, model: str | None) -> str:
+    """Give a camera's name; many makers begin the model with their own."""
+    if make and model and not model.lower().startswith(make.lower()):
+        return f"{make} {model}"
+    return model or make or UNKNOWN
+
+
 def stream_details(stream: dict[str, Any]) -> str:
     """Say in a line what kind of picture or sound a stream (a `media.info.StreamInfo` as JSON) holds."""
     parts = []
     if stream.get("width") and stream.get("height"):
         parts.append(f"{stream['width']}{TIMES}{stream['height']}")
-    parts += [str(stream[name]) for name in ("pixel_format", "channel_layout") if stream.get(name)]
+    parts += [
+        str(stream[name])
+        for name in ("display_aspect_ratio", "pixel_format", "channel_layout", "file_name")
+        if stream.get(name)
+    ]
     if stream.get("frame_rate"):
         parts.append(f"{stream['frame_rate'].removesuffix('/1')} fps")
     if stream.get("sample_rate"):
         parts.append(f"{stream['sample_rate'] / 1000:g} kHz")
+    bits = stream.get("bit_depth") or stream.get("bits_per_sample")
+    if bits:
+        parts.append(f"{bits} bit")
     colours = [stream.get(name) for name in ("color_primaries", "color_transfer", "color_space")]
     if any(colours):
         parts.append("/".join(name or UNKNOWN for name in colours))
+    parts += _light(stream)
+    parts += [str(stream[name]) for name in ("stereo_3d", "projection") if stream.get(name)]
+    if stream.get("views"):
+        parts.append(f"{stream['views']} views")
     return visible(" · ".join([*parts, *stream.get("disposition", ())])) or UNKNOWN
+
+
+def _light(stream: dict[str, Any]) -> list[str]:
+    """Say which Dolby Vision, and how bright a display it was made for and a picture gets."""
+    parts = []
+    if (profile := stream.get("dolby_vision_profile")) is not None:
+        compatibility = stream.get("dolby_vision_compatibility")
+        parts.append(f"Dolby Vision {profile}" + (f".{compatibility}" if compatibility else ""))
+    if stream.get("hdr10_plus"):
+        parts.append("HDR10+")
+    if stream.get("mastering_max_luminance"):
+        parts.append(f"graded for {stream['mastering_max_luminance']:g} cd/m²")
+    levels = [
+        (name, stream.get(key)) for name, key in (("MaxCLL", "max_content_light"), ("MaxFALL", "max_average_light"))
+    ]
+    return parts + [f"{name} {value}" for name, value in levels if value]

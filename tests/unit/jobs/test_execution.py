@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.tables import catalogue, job_claims
 from stoat_ferret.errors import FencedError, LibraryOfflineError, StorageBusyError, StorageFullError
-from stoat_ferret.jobs import execution
+from stoat_ferret.jobs import execution, transitions
 from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.execution import execute
 from stoat_ferret.jobs.fence import raise_fence
@@ -458,7 +458,7 @@ class TestGivingWay:
     @pytest.fixture(autouse=True)
     def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let a run give way almost from its begin on."""
-        monkeypatch.setattr(execution, "GIVE_WAY_SECONDS", 0.2)
+        monkeypatch.setattr(transitions, "GIVE_WAY_SECONDS", 0.2)
 
     async def test_a_job_is_handed_back_for_a_more_urgent_one_that_it_keeps_waiting(self, queue: TroubledQueue) -> None:
         """And goes on after that."""
@@ -518,7 +518,7 @@ class TestGivingWay:
         self, queue: TroubledQueue, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
     ) -> None:
         """Its handler says so; it also gives up its slot."""
-        monkeypatch.setattr(execution, "GIVE_WAY_SECONDS", 100.0)
+        monkeypatch.setattr(transitions, "GIVE_WAY_SECONDS", 100.0)
         monkeypatch.setattr(runs_module, "LACKS_SLOT_SECONDS", 0)
 
         async def handler(job: Job, context: JobContext) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoat_ferret.media.formats import OPEN_OPTIONS, lacks_index, open_options
+from stoat_ferret.media.formats import OPEN_OPTIONS, lack_of_index, open_options
 
 
 def box(kind: bytes, body: bytes = b"", *, length: int | None = None) -> bytes:
@@ -31,24 +31,27 @@ def test_nothing_that_names_other_files_is_opened() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (FTYP + box(b"mdat", bytes(100)), True),
-        (FTYP + box(b"mdat", bytes(10), length=1000), True),
-        (FTYP + box(b"mdat", (1 << 62).to_bytes(8, "big"), length=1), True),
-        (FTYP + box(b"mdat", bytes(10), length=0), True),
-        (FTYP + box(b"free") + b"\0\0\0", True),
-        (FTYP + b"\0\0\0\3junk", True),
-        (FTYP + box(b"mdat", bytes(100)) + box(b"moov"), False),
-        (FTYP + box(b"moov") + box(b"mdat"), False),
-        (box(b"moov"), False),
-        (b"RIFF....AVI LIST", False),
-        (b"", False),
+        (FTYP + box(b"mdat", bytes(100)), "cut"),
+        (FTYP + box(b"mdat", bytes(10), length=1000), "cut"),
+        (FTYP + box(b"mdat", (1 << 62).to_bytes(8, "big"), length=1), "cut"),
+        (FTYP + box(b"mdat", bytes(10), length=0), "cut"),
+        (FTYP + box(b"free") + b"\0\0\0", "cut"),
+        (FTYP + b"\0\0\0\3junk", "cut"),
+        (FTYP + box(b"mdat", bytes(100)) + box(b"moov"), None),
+        (FTYP + box(b"moov") + box(b"mdat"), None),
+        (box(b"moov"), None),
+        (box(b"styp") + box(b"sidx") + box(b"moof") + box(b"mdat", bytes(100)), "segment"),
+        (box(b"moof") + box(b"mdat", bytes(10), length=1000), "segment"),
+        (FTYP + box(b"moov") + box(b"moof") + box(b"mdat", bytes(100)), None),
+        (b"RIFF....AVI LIST", None),
+        (b"", None),
     ],
 )
-def test_an_mp4_file_without_moov(tmp_path: Path, content: bytes, expected: bool) -> None:
+def test_an_mp4_file_without_moov(tmp_path: Path, content: bytes, expected: str | None) -> None:
     """The outermost boxes are walked, as far as they go."""
     path = tmp_path / "file"
     path.write_bytes(content)
-    assert lacks_index(bytes(path)) is expected
+    assert lack_of_index(bytes(path)) is expected
 
 
 def test_the_options_depend_on_the_first_bytes(tmp_path: Path) -> None:
@@ -67,4 +70,4 @@ def test_any_content_is_judged(tmp_path_factory: pytest.TempPathFactory, content
     """Lengths in a damaged file are any numbers."""
     path = tmp_path_factory.mktemp("boxes") / "file"
     path.write_bytes(FTYP + content)
-    lacks_index(bytes(path))
+    lack_of_index(bytes(path))

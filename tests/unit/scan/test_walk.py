@@ -2,13 +2,17 @@
 
 import errno
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan import walk
@@ -108,6 +112,9 @@ class FailingEntry:
     def is_dir(self, **options: bool) -> bool:
         return bool(self.entry.is_dir(**options))
 
+    def is_file(self, **options: bool) -> bool:
+        return bool(self.entry.is_file(**options))
+
     def stat(self, **options: bool) -> os.stat_result:
         if self.error is not None:
             raise self.error
@@ -123,6 +130,54 @@ def test_numbers_of_64_bits_fit_a_signed_column(raw: int, stored: int) -> None:
     key = FileKey.of(size=1, mtime_ns=1 << 70, inode=raw, device=raw)
     assert key == FileKey(1, (1 << 63) - 1, stored, stored)
     assert FileKey.of(size=1, mtime_ns=-(1 << 70), inode=1, device=1).mtime_ns == -(1 << 63)
+
+
+ORDINARY = [
+    "a.mp4",
+    "b.MP4",
+    "c.mkv",
+    "._d.mp4",
+    ".e.mp4",
+    "f.mp4.part",
+    "g.txt",
+    "h",
+    "i/",
+    "j.mp4/",
+    ".k/",
+    "kept.mp4",
+]
+ODD = ["l.mp4@", "m@", "é.mp4", "\u212a.mkv", "n.m\u212av", "\udcff.mp4", "new\nline.mp4", "skip 1.mp4", "skip 2.mkv"]
+
+
+@given(
+    st.sets(st.sampled_from(ORDINARY + ODD)),
+    st.sampled_from([[], ["skip*"], ["*.mp4", "!kept.mp4"], ["/inner/a.mp4"]]),
+    st.booleans(),
+)
+def test_ordinary_names_are_taken_together_as_one_by_one(names: set[str], ignore: list[str], inner: bool) -> None:
+    """Whatever else lies in the folder, and whatever rules there are; a slash makes a folder, an at sign a link."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "inner" if inner else Path(root)
+        for name in names:
+            plain = folder / name.rstrip("/@")
+            (plain if name.endswith("/") else folder).mkdir(parents=True, exist_ok=True)
+            if name.endswith("@"):
+                plain.symlink_to("nowhere")
+            elif not name.endswith("/") and not plain.exists():
+                put(plain)
+        folder.mkdir(exist_ok=True)
+        rules = Rules(["mp4", "mkv"]).of_library(os.fsencode(root), ignore)
+        together = list_folder(os.fsencode(folder), rules)
+        with patch.object(walk._Found, "take_plain", lambda _self, entries: entries):
+            one_by_one = list_folder(os.fsencode(folder), rules)
+    assert isinstance(together, FolderListing)
+    assert isinstance(one_by_one, FolderListing)
+    assert together.files.state == one_by_one.files.state
+    assert (together.folders, together.oddities, together.ignored) == (
+        one_by_one.folders,
+        one_by_one.oddities,
+        one_by_one.ignored,
+    )
 
 
 def test_counting_goes_by_names(tmp_path: Path) -> None:

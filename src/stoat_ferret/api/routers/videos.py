@@ -1,6 +1,7 @@
 """Videos: scan, list, search, show, picture, forget."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -56,9 +57,15 @@ QUERY_HELP = (
     "Words and quoted phrases that the name, path, title, labels or tags hold; case and accents do not matter. "
     "`is:missing`, `is:available` and `is:broken` find what stands so."
 )
+WITH_LOCATION = "-location"
+"""Ends the `ETag` of what is shown with the place: another answer, of the same state."""
 CHANGED = "The video was changed since it was read. Read it again, and decide anew."
 VideoIdPath = Annotated[str, Path(description="The video's id, as lists and searches give it.")]
 StateParam = Annotated[VideoState | None, Query(description="Only videos that stand so.")]
+IncludeParam = Annotated[
+    Sequence[Literal["location"]],
+    Query(description="What is left out otherwise: `location`, where the video was filmed."),
+]
 SortParam = Annotated[
     str,
     Query(
@@ -192,13 +199,16 @@ async def scan_video(
 
 
 @router.get("/{video_id}", summary="Show a video", response_model=VideoDetailResponse, responses=reading(404, 422))
-def get_video(request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep) -> object:
-    """Give everything that is known of a video."""
+def get_video(
+    request: Request, response: Response, video_id: VideoIdPath, library: LibraryDep, include: IncludeParam = ()
+) -> object:
+    """Give everything that is known of a video; where it was filmed only with `include=location`."""
     detail = library.video_detail(video_id)
-    etag = _etag(library, detail.video)
+    with_location = "location" in include
+    etag = _etag(library, detail.video) + (WITH_LOCATION if with_location else "")
     if (unchanged := not_modified(request, response, etag)) is not None:
         return unchanged
-    return _in_full(library, detail)
+    return _in_full(library, detail, with_location=with_location)
 
 
 @router.patch(
@@ -216,13 +226,15 @@ def patch_video(
 ) -> VideoDetailResponse:
     """Merge what is given into what people have set of the video. No scan touches it, and it goes with a moved file.
 
-    With `If-Match`, only where the video is still as that `ETag` says: else 412 `PRECONDITION_FAILED`.
+    With `If-Match`, only where the video still is as one of its tags says: else 412 `PRECONDITION_FAILED`.
     """
     before = library.video(video_id)
     wanted = request.headers.get("If-Match")
-    if wanted is not None and wanted.strip() not in ("*", f'"{_etag(library, before)}"'):
+    tags = None if wanted is None or wanted.strip() == "*" else {tag.strip() for tag in wanted.split(",")}
+    present = _etag(library, before)
+    if tags is not None and not tags & {f'"{present}"', f'"{present}{WITH_LOCATION}"'}:
         raise PreconditionFailedError(CHANGED)
-    expected = None if wanted is None or wanted.strip() == "*" else before.updated_at
+    expected = None if tags is None else before.updated_at
     if not set_own(library.database, video_id, body.given(), expected_at=expected):
         raise PreconditionFailedError(CHANGED)
     detail = library.video_detail(video_id)
@@ -277,9 +289,11 @@ def _etag(library: LibraryRepository, video: Video) -> str:
     return f"{video.id}-{video.updated_at}" + (f"-{checksum.checked_at}" if checksum else "")
 
 
-def _in_full(library: LibraryRepository, detail: VideoDetail) -> VideoDetailResponse:
+def _in_full(library: LibraryRepository, detail: VideoDetail, *, with_location: bool = False) -> VideoDetailResponse:
     database, video_id = library.database, detail.video.id
-    return VideoDetailResponse.of_detail(detail, former_places_of(database, video_id), checksum_of(database, video_id))
+    return VideoDetailResponse.of_detail(
+        detail, former_places_of(database, video_id), checksum_of(database, video_id), with_location=with_location
+    )
 
 
 def _page(

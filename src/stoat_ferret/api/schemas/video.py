@@ -13,6 +13,7 @@ from stoat_ferret.api.schemas.verify import ChecksumResponse
 from stoat_ferret.library.fixity import Checksum
 from stoat_ferret.library.history import Place
 from stoat_ferret.library.models import Video, VideoDetail, VideoState
+from stoat_ferret.media.info import StreamInfo
 
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -73,11 +74,31 @@ class VideoResponse(BaseModel):
         return cls(**_fields(video))
 
 
+class LocationResponse(BaseModel):
+    """Where a video was filmed (WGS 84)."""
+
+    latitude: float = Field(description="Degrees, north positive.", examples=[51.4779])
+    longitude: float = Field(description="Degrees, east positive.", examples=[-0.0015])
+    altitude: float | None = Field(None, description="Metres.")
+
+
 class VideoDetailResponse(VideoResponse):
     """A video with everything that was found in its headers."""
 
-    streams: list[dict[str, Any]] = Field(description="In the file's order; a field that is not known is null.")
+    streams: list[dict[str, Any]] = Field(
+        description="In the file's order, in ffprobe's words; a field that is not known is null. Each has: "
+        + ", ".join(f"`{name}`" for name in StreamInfo.__dataclass_fields__)
+        + "."
+    )
     chapters: list[dict[str, Any]] = Field(description="With `start` and `end` in seconds.")
+    camera_make: str | None = Field(examples=["Apple"])
+    camera_model: str | None = Field(examples=["iPhone 14 Pro"])
+    timecode: str | None = Field(
+        description="Of the first picture; a `;` before the frames where numbers are dropped.", examples=["10:00:00:00"]
+    )
+    location: LocationResponse | None = Field(
+        None, description="Where it was filmed. Null unless it is asked for with `include=location`."
+    )
     tags: dict[str, str] = Field(examples=[{"title": "A day at the beach", "encoder": "Lavf62.12.102"}])
     probe_error: str | None = Field(description="Why the file could not be examined, when `state` is `broken`.")
     checksum: ChecksumResponse | None = Field(description="Of the whole content; null: not hashed yet.")
@@ -85,13 +106,24 @@ class VideoDetailResponse(VideoResponse):
 
     @classmethod
     def of_detail(
-        cls, detail: VideoDetail, places: Sequence[Place] = (), checksum: Checksum | None = None
+        cls,
+        detail: VideoDetail,
+        places: Sequence[Place] = (),
+        checksum: Checksum | None = None,
+        *,
+        with_location: bool = False,
     ) -> "VideoDetailResponse":
-        """Show a video in full."""
+        """Show a video in full; where it was filmed only to those who ask."""
+        origin = detail.origin
+        shown = LocationResponse(**origin.location) if with_location and origin.location else None
         return cls(
             **_fields(detail.video),
             streams=detail.streams,
             chapters=detail.chapters,
+            camera_make=origin.camera_make,
+            camera_model=origin.camera_model,
+            timecode=origin.timecode,
+            location=shown,
             tags=detail.tags,
             probe_error=detail.video.probe_error,
             checksum=None if checksum is None else ChecksumResponse.of(checksum),

@@ -11,6 +11,7 @@ from psycopg import sql
 from sqlalchemy.exc import SQLAlchemyError
 
 from stoat_ferret.jobs.local import ThreadedJobQueue
+from stoat_ferret.jobs.model import ANYTHING, Wanted
 from stoat_ferret.jobs.postgres.store import PostgresJobStore
 from stoat_ferret.jobs.store.records import CHANGED
 
@@ -35,8 +36,9 @@ class PostgresJobQueue(ThreadedJobQueue):
         self._closing.set()
         super().close()
 
-    async def sweep(self) -> None:
+    async def sweep(self, wanted: Wanted = ANYTHING) -> None:
         """Put right what nobody else would notice."""
+        await super().sweep(wanted)
         if await self._call(self._records.sweep):
             self._wakeup.notify()
 

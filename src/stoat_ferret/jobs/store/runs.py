@@ -25,7 +25,7 @@ from stoat_ferret.db.prepared import Prepared, among
 from stoat_ferret.db.reserve import with_last_reserve
 from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobOutcome, JobStatus, Progress, Wanted
 from stoat_ferret.jobs.store.records import BY_ID, UNFINISHED_PARTS, Records, count_up, is_, own
-from stoat_ferret.jobs.transitions import Row, as_job, claimed, handed_back, reported, waiting
+from stoat_ferret.jobs.transitions import Row, as_job, claimed, handed_back, patience_seconds, reported, waiting
 
 SUSPECT_SECONDS = 30
 """How long a job whose worker died has to itself, away from others of the kind: whichever kills the next worker is then
@@ -112,6 +112,9 @@ LACKING_SLOT = Prepared(
         func.coalesce(jobs.c.run_after, jobs.c.created_at) <= bindparam("ready_since"),
     )
 )
+
+_WAITS = (is_(JobStatus.RUNNING), jobs.c.lease_expires_at.is_(None), jobs.c.resumes == false())
+WAITING = Prepared(select(jobs).where(*_WAITS, jobs.c.exclusive_key.is_not(None)))
 RUNNING_OF_TYPES = Prepared(
     select(jobs.c.type, func.count().label("running"))
     .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None))
@@ -168,18 +171,44 @@ class Runs(Records):
     def outranked(self, claim: Claim, wanted: Wanted = ANYTHING, *, for_slot: bool = False) -> bool:
         """Tell whether a more urgent job waits for the end of this one; see `AsyncJobQueue`."""
         with self.database.read() as connection:
-            for found in BY_ID.rows(connection, job_id=claim.job.id):
-                at = self._now_and_full(connection, wanted)
-                urgent: list[Row] = []
-                if found["exclusive_key"] is not None:
-                    about = {name: found[name] for name in ("priority", "exclusive_key")}
-                    urgent += OUTRANKING.rows(connection, now=at["now"], job_id=found["id"], **about)
-                if for_slot:
-                    since = at["now"] - LACKS_SLOT_SECONDS * 1_000_000
-                    urgent += LACKING_SLOT.rows(connection, **at, ready_since=since, priority=found["priority"])
-                places = {each["place"] for each in urgent}
-                return any(place is None or wanted.reaches is None or wanted.reaches(place) for place in places)
+            found = BY_ID.rows(connection, job_id=claim.job.id)
+            return any(self._is_outranked(connection, each, wanted, for_slot=for_slot) for each in found)
+
+    def _is_outranked(self, connection: Connection, found: Row, wanted: Wanted, *, for_slot: bool = False) -> bool:
+        at = self._now_and_full(connection, wanted)
+        urgent: list[Row] = []
+        if found["exclusive_key"] is not None:
+            about = {name: found[name] for name in ("priority", "exclusive_key")}
+            urgent += OUTRANKING.rows(connection, now=at["now"], job_id=found["id"], **about)
+        if for_slot:
+            since = at["now"] - LACKS_SLOT_SECONDS * 1_000_000
+            urgent += LACKING_SLOT.rows(connection, **at, ready_since=since, priority=found["priority"])
+        places = {each["place"] for each in urgent}
+        return any(place is None or wanted.reaches is None or wanted.reaches(place) for place in places)
+
+    def give_way(self, wanted: Wanted = ANYTHING) -> bool:
+        """Hand back what waits for its parts and keeps a more urgent job waiting; see `AsyncJobQueue.sweep`."""
+        with self.database.read() as connection:
+            late = [found["id"] for found in self._patient(connection) if self._is_outranked(connection, found, wanted)]
+        if not late:
             return False
+        with self._write() as connection:
+            now = self._now(connection)
+            # Nothing in between may have ended one of them, or what it kept waiting.
+            late = [found for found in self._patient(connection) if found["id"] in late]
+            for found in (found for found in late if self._is_outranked(connection, found, wanted)):
+                self._end_parts(connection, found["id"], now)
+                self._settle(connection, self._change(connection, found, handed_back(found, now=now)), now)
+        return True
+
+    def _patient(self, connection: Connection) -> list[dict[str, Any]]:
+        """Give what waits for its parts, and has done so for as long as its attempt may."""
+        now = self._now(connection)
+        return [
+            found
+            for found in WAITING.rows(connection)
+            if now - found["started_at"] >= patience_seconds(found["attempt"]) * 1_000_000
+        ]
 
     def runs(self, job_id: str, attempt: int, token: str | None = None) -> bool:
         """Tell whether a job is still at an attempt, and under a token if one is given; waits for no lock."""
