@@ -14,6 +14,11 @@ from stoat_ferret.api.services.parts import PART_JOB_TYPE, Shunned, make_part_ha
 from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.scan import SCAN_JOB_TYPE, disk_limits, make_scan_handler, probe_pool
 from stoat_ferret.api.services.schedules import Scheduler, check_settings
+from stoat_ferret.api.services.thumbnails import (
+    THUMBNAILS_JOB_TYPE,
+    followed_by_thumbnails,
+    make_thumbnails_handler,
+)
 from stoat_ferret.api.services.verify import VERIFY_JOB_TYPE, make_verify_handler
 from stoat_ferret.api.services.watching import Watcher
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url
@@ -27,6 +32,7 @@ from stoat_ferret.jobs.store import JobStore
 from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
+from stoat_ferret.media.cache import PictureCache
 from stoat_ferret.media.pool import FrameGrabber, ProbePool
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.media.tally import ProbeTally
@@ -36,7 +42,7 @@ from stoat_ferret.settings import Settings, as_environment
 
 WORKER_RESTARTS = "worker_restarts"
 """The counter of worker processes that ended under a server which was to keep one running."""
-LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE, VERIFY_JOB_TYPE, MAINTENANCE_JOB_TYPE})
+LONG_JOB_TYPES = frozenset({SCAN_JOB_TYPE, VERIFY_JOB_TYPE, THUMBNAILS_JOB_TYPE, MAINTENANCE_JOB_TYPE})
 
 
 @dataclass(slots=True)
@@ -145,9 +151,13 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         disks = DiskShelf(settings.list_timeout_seconds)
         open_pool = partial(probe_pool, settings, tally, disk_limits(settings))
         pools, shunned = PoolShelf(open_pool), Shunned()
+        pictures = PictureCache(settings.thumbnail_dir)
         handlers = {
             **_scan_handlers(settings, repository, queue, roots, disks, open_pool, pools, shunned),
             VERIFY_JOB_TYPE: make_verify_handler(repository, open_disk=disks.open, here=roots.here_or_same),
+            THUMBNAILS_JOB_TYPE: make_thumbnails_handler(
+                repository, pictures, pools, open_disk=disks.open, here=roots.here_or_same
+            ),
             PURGE_JOB_TYPE: make_purge_handler(repository),
             MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
         }
@@ -163,7 +173,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             queue=queue,
             handlers=handlers,
             grabber=grabber,
-            previews=PreviewService(settings.thumbnail_dir, grabber, timeout_seconds=settings.probe_timeout_seconds),
+            previews=PreviewService(pictures, grabber, timeout_seconds=settings.probe_timeout_seconds),
             job_store=store,
             roots=roots,
             disks=disks,
@@ -191,16 +201,17 @@ def _scan_handlers(
 ) -> dict[str, JobHandler]:
     # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
     share_out = settings.database_url is not None
+    scan = make_scan_handler(
+        repository,
+        settings,
+        open_disk=disks.open,
+        open_pool=open_pool,
+        queue=queue,
+        share_out=share_out,
+        here=roots.here_or_same,
+    )
     return {
-        SCAN_JOB_TYPE: make_scan_handler(
-            repository,
-            settings,
-            open_disk=disks.open,
-            open_pool=open_pool,
-            queue=queue,
-            share_out=share_out,
-            here=roots.here_or_same,
-        ),
+        SCAN_JOB_TYPE: followed_by_thumbnails(scan, queue, repository, settings),
         PART_JOB_TYPE: make_part_handler(
             queue, repository, settings, pools, shunned, open_disk=disks.open, here=roots.here_or_same
         ),

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
     verify_max_bytes: int = Field(
         0, ge=0, description="A scheduled verification stops after so many bytes, and goes on the next time; 0: never."
     )
+    thumbnails: Literal["on_demand", "after_scan"] = Field(
+        "on_demand",
+        description="When pictures are made: when someone looks at one, or also by themselves after each scan that "
+        "found new or changed videos.",
+    )
     max_event_streams: int = Field(500, ge=1, description="Event streams (text/event-stream) that may be open at once.")
     max_loss_fraction: float = Field(
         0.5, ge=0, le=1, description="A scan that would lose a larger part of a library stops and asks."

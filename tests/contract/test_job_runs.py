@@ -289,6 +289,27 @@ class TestMoreUrgentJobs:
         await queue.submit(JobRequest(type="scan", payload={}, key="other", priority=9, exclusive_key="a/"))
         assert not await queue.outranked(running)
 
+    @pytest.mark.parametrize(
+        ("other", "expected"),
+        [
+            ({"priority": 1}, True),
+            ({"priority": 1, "exclusive_key": "b/"}, True),
+            ({"priority": 0}, False),
+            ({"priority": 1, "run_after": 4_000_000_000_000_000}, False),
+        ],
+    )
+    async def test_it_is_outranked_by_what_lacks_a_slot(
+        self, queue: AsyncJobQueue, stage: Stage, other: dict[str, Any], expected: bool
+    ) -> None:
+        """Where it asks for that too, and once a free slot would have taken it."""
+        running = await begin(queue, exclusive_key="a/")
+        await queue.submit(JobRequest(type="scan", payload={}, key="other", **other))
+        assert not await queue.outranked(running, for_slot=True)
+        stage.clock.advance(1.5)
+        assert not await queue.outranked(running)
+        assert await queue.outranked(running, for_slot=True) is expected
+        assert not await queue.outranked(running, Wanted(without_types=frozenset({"scan"})), for_slot=True)
+
 
 class TestEndedWithoutItsWorker:
     """A worker whose lease ran out may only be stopped. Where nobody raises the fence, the record keeps it out."""

@@ -1,17 +1,24 @@
 """Thumbnails of real files."""
 
+import errno
+import io
 import json
+import math
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+from inotify_simple import INotify, flags
 
-from stoat_ferret.errors import MediaError, NoPictureError
+from stoat_ferret.errors import MediaError, NoPictureError, UnreadableFileError
 from stoat_ferret.media import frames as frames_module
 from stoat_ferret.media import picture
+from stoat_ferret.media import source as source_module
 from stoat_ferret.media.frames import ImageFormat, thumbnail
+from stoat_ferret.media.grabber import FrameGrabber
 from tests.media_files import AudioTrack, clip_file, place_clip, samples_folder, truncate
 
 FORMATS: list[ImageFormat] = ["jpeg", "webp"]
@@ -117,17 +124,134 @@ def test_a_cut_off_film_shows_its_beginning(tmp_path: Path) -> None:
 
 
 def test_the_start_is_taken_where_seeking_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some files can only be read forward."""
+    """In the same container, and then in one that was not sought in: some files can only be read forward."""
     seen: list[Fraction | None] = []
     real = frames_module._frame
 
-    def first_fails(container: Any, position: Fraction | None, keyframe: bool) -> Any:
+    def seeking_fails(container: Any, position: Fraction | None, **options: Any) -> Any:
         seen.append(position)
-        return (None, None) if position is not None else real(container, position, keyframe)
+        return (None, None) if position is not None else real(container, position, **options)
 
-    monkeypatch.setattr(frames_module, "_frame", first_fails)
+    monkeypatch.setattr(frames_module, "_frame", seeking_fails)
     assert thumbnail(bytes(clip_file()), 64, "jpeg")
-    assert seen == [frames_module.POSITION, None]
+    assert seen == [frames_module.POSITION, frames_module.POSITION, 0, None]
+
+
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"frames": 1},
+    {"frames": 100, "key_interval": 7},
+    {"frames": 60, "vfr": True, "audio": (AudioTrack(),)},
+    {"size": (1280, 720), "frames": 30},
+    {"container": "mov", "rotation": 90},
+    {"rotation": 180, "cover": True},
+    {"rotation": 270, "codec": "libx265"},
+    {"sample_aspect_ratio": Fraction(4, 3)},
+    {"codec": "libx265", "sample_aspect_ratio": Fraction(2, 1)},
+    {"full_range": True, "pixel_format": "yuvj420p"},
+    {"pixel_format": "yuv444p"},
+    {"codec": "libx265", "hdr": "hdr10"},
+    {"codec": "libx265", "hdr": "hlg"},
+    {"codec": "libsvtav1"},
+    {"codec": "libvpx-vp9"},
+    {"codec": "mpeg4"},
+    {"container": "mov", "codec": "mjpeg", "pixel_format": "yuvj420p"},
+    {"container": "mov", "codec": "prores_ks", "pixel_format": "yuv422p10le"},
+    {"fast_start": False},
+    {"container": "mkv", "frames": 60, "audio": (AudioTrack(),)},
+    {"container": "mkv", "codec": "libx265", "hdr": "hdr10"},
+    {"container": "mkv", "sample_aspect_ratio": Fraction(2, 1)},
+    {"container": "mkv", "codec": "mpeg4", "frames": 40},
+    {"container": "mkv", "codec": "mpeg2video", "frames": 40, "sample_aspect_ratio": Fraction(16, 15)},
+    {"container": "webm", "codec": "libvpx-vp9", "frames": 40},
+    {"container": "ts", "frames": 60},
+    {"container": "avi", "codec": "mpeg4"},
+]
+
+
+@pytest.mark.parametrize("fields", KINDS, ids=str)
+def test_a_header_is_enough_for_the_same_picture(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte for byte, as after opening the file in the ordinary way, which decodes some of it first."""
+    path = bytes(clip_file(**fields))
+    quick = thumbnail(path, 320, "jpeg")
+    monkeypatch.setattr(frames_module, "_TRIES", frames_module._TRIES[1:])
+    assert thumbnail(path, 320, "jpeg") == quick
+
+
+@pytest.mark.samples
+def test_a_header_is_enough_for_the_same_picture_of_real_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other projects, whatever is wrong with them."""
+    folder = samples_folder()
+    files = [folder / json.loads(line)["path"] for line in (folder / "EXPECTED.jsonl").read_text().splitlines()]
+    quick = [_outcome(path) for path in files]
+    monkeypatch.setattr(frames_module, "_TRIES", frames_module._TRIES[1:])
+    assert [path for path, outcome in zip(files, quick, strict=True) if _outcome(path) != outcome] == []
+
+
+def _outcome(path: Path) -> bytes | str:
+    try:
+        return thumbnail(bytes(path), 160, "jpeg")
+    except (NoPictureError, MediaError) as error:
+        return error.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"size": (1280, 720), "frames": 3},
+        {"size": (1280, 720), "frames": 3, "quality": {"crf": "45"}},
+        {"size": (1280, 720), "frames": 3, "codec": "libx265", "quality": {"crf": "40"}},
+    ],
+    ids=str,
+)
+def test_what_is_left_out_cannot_be_seen(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture made much smaller, without the blocks' edges smoothed, is within 40 dB of the exact one."""
+    path = bytes(clip_file(**fields))
+    quick = decoded(thumbnail(path, 320, "webp"), "webp")
+    monkeypatch.setattr(frames_module, "_SMOOTHED_BY_SCALING", 1000)
+    exact = decoded(thumbnail(path, 320, "webp"), "webp")
+    pairs = list(zip(bytes(quick.planes[0]), bytes(exact.planes[0]), strict=True))
+    error = sum((one - other) ** 2 for one, other in pairs) / len(pairs)
+    assert error == 0 or 10 * math.log10(255**2 / error) > 40
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [({}, 1), ({"container": "mkv"}, 1), ({"container": "ts", "frames": 60}, 1), ({"codec": None}, 2)],
+    ids=str,
+)
+def test_a_picture_takes_one_open(fields: dict[str, Any], most: int, tmp_path: Path) -> None:
+    """Of the file, however often FFmpeg begins anew with it; one without a picture is looked at by name once more."""
+    path = tmp_path / f"clip.{fields.get('container', 'mp4')}"
+    place_clip(path, **({"container": "m4a", "audio": (AudioTrack(),)} | fields if "codec" in fields else fields))
+    with FrameGrabber() as grabber, INotify() as notify:
+        grabber.check()
+        notify.add_watch(tmp_path, flags.OPEN)
+        with suppress(NoPictureError):
+            grabber.thumbnail(bytes(path), 64, "jpeg")
+        opens = [event for event in notify.read(timeout=0) if not event.mask & flags.ISDIR]
+    assert len(opens) <= most
+
+
+def test_a_disk_that_fails_while_a_picture_is_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the file's fault: it can be read another time."""
+    path = tmp_path / "clip.mp4"
+    with pytest.raises(UnreadableFileError):
+        thumbnail(bytes(path), 64, "jpeg")
+    place_clip(path)
+
+    def fail(_file: io.FileIO, _count: int = -1) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(source_module._Named, "read", fail, raising=False)
+    with pytest.raises(UnreadableFileError, match="Stale file handle"):
+        thumbnail(bytes(path), 64, "jpeg")
+
+
+def test_a_relative_path_is_refused() -> None:
+    """FFmpeg could take it for an address."""
+    with clip_file().open("rb") as file, pytest.raises(ValueError, match="not absolute"):
+        thumbnail(b"clip.mp4", 64, "jpeg", file.fileno())
 
 
 def test_sound_has_no_picture() -> None:

@@ -27,7 +27,7 @@ from stoat_ferret.errors import (
 )
 from stoat_ferret.media import grabber as grabber_module
 from stoat_ferret.media import process as process_module
-from stoat_ferret.media.pool import FrameGrabber, ProbeOutcome, ProbePool, ProbeTask
+from stoat_ferret.media.pool import FrameGrabber, PictureWish, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.process import WorkerLostError, WorkerProcess
 from stoat_ferret.media.worker import ROOM_BYTES
 from tests.media_files import clip_file, place_clip, stream_without_picture, truncate
@@ -544,6 +544,59 @@ def test_a_thumbnail_process_that_retires_or_lies(fake_worker: Callable[[str], N
             grabber.thumbnail(b"/x", 1, "jpeg", 20)
         with pytest.raises(ProbeCrashedError, match="ended the process"):
             grabber.thumbnail(b"/x", 2, "jpeg", 20)
+
+
+def test_pictures_come_from_a_pool_too(tmp_path: Path) -> None:
+    """Beside other tasks, each with the state that its file had; what has no picture says so."""
+    place_clip(tmp_path / "good.mp4")
+    stream_without_picture(tmp_path / "sound.m4a")
+    (tmp_path / "link.mp4").symlink_to("good.mp4")
+    wish = PictureWish(64, "webp")
+    files = ["good.mp4", "sound.m4a", "link.mp4", "nothing.mp4"]
+    tasks = [ProbeTask(key, bytes(tmp_path / name), picture=wish) for key, name in enumerate(files)]
+    tasks.append(ProbeTask(4, bytes(tmp_path / "link.mp4"), follow_symlink=True, picture=PictureWish(64, "jpeg")))
+    tasks.append(ProbeTask(5, bytes(tmp_path / "good.mp4")))
+    with ProbePool(workers=2) as pool:
+        good, sound, link, nothing, followed, probed = drain(pool, tasks)
+    assert good.image is not None
+    assert good.image.startswith(b"RIFF")
+    assert good.stat is not None
+    assert (good.stat.size, good.stat.mtime_ns) == (
+        (tmp_path / "good.mp4").stat().st_size,
+        (tmp_path / "good.mp4").stat().st_mtime_ns,
+    )
+    assert good.bytes_read > 0
+    codes = [outcome.error and outcome.error.code for outcome in (sound, link, nothing)]
+    assert codes == [NoPictureError.code, NotMediaError.code, UnreadableFileError.code]
+    assert followed.image is not None
+    assert followed.image.startswith(b"\xff\xd8")
+    assert (probed.image, probed.info is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "send(answer | {'image': True}); pipe.send_bytes(b'x' * (9 << 20))",
+        "send(answer)",
+        "send(answer | {'image': True, 'error': dict(code='', message='', passing=False)}); pipe.send_bytes(b'')",
+        "send(answer | {'image': True}); sys.exit(3)",
+    ],
+    ids=["too large", "none", "beside an error", "half an answer"],
+)
+def test_a_process_that_lies_about_a_picture_is_replaced(fake_worker: Callable[[str], None], lie: str) -> None:
+    """The file is tried twice, and then has an outcome."""
+    fake_worker(
+        "hello()\n"
+        "json.loads(pipe.recv_bytes())\n"
+        "answer = dict.fromkeys(('info', 'fingerprint', 'stat', 'error')) | {'bytes_read': 0, 'seconds': 0.1}\n"
+        f"{lie}\n"
+        "pipe.recv_bytes()\n"
+    )
+    with ProbePool(workers=1) as pool:
+        [outcome] = drain(pool, [ProbeTask(0, b"/x", picture=PictureWish(64, "webp"))])
+        assert pool.restarts == 2
+    assert outcome.error is not None
+    assert outcome.error.code == ProbeCrashedError.code
 
 
 def test_closing_kills_a_thumbnail_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

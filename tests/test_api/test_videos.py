@@ -491,6 +491,23 @@ def test_a_file_without_a_picture_is_404(client: TestClient, tmp_path: Path) -> 
     assert "missing" in problem(client.get(lost), 404, "NO_PICTURE")
 
 
+def test_a_picture_of_a_changed_file_is_not_kept_for_its_former_content(client: TestClient, tmp_path: Path) -> None:
+    """Which has its own when it is back, and may lie elsewhere too."""
+    path, former = tmp_path / "v" / "a.mp4", tmp_path / "former.mp4"
+    place_clip(path, size=(160, 96))
+    scan(client, tmp_path / "v")
+    url = f"/api/v1/videos/{one(client, 'a.mp4')['id']}/thumbnail"
+    path.rename(former)
+    place_clip(path, size=(96, 160), seed=1)
+    changed = client.get(url)
+    assert changed.status_code == 200
+    path.unlink()
+    former.rename(path)
+    picture = client.get(url, headers={"If-None-Match": changed.headers["etag"]})
+    assert (picture.status_code, picture.content != changed.content) == (200, True)
+    assert client.get(url, headers={"If-None-Match": picture.headers["etag"]}).status_code == 304
+
+
 @pytest.mark.parametrize("damage", ["emptied", "folder is a file", "file is a folder"])
 def test_a_damaged_cache_is_no_bare_500(client: TestClient, tmp_path: Path, clips: Path, damage: str) -> None:
     """An emptied picture is made anew; where none can be kept, that is said."""

@@ -13,7 +13,7 @@ from stoat_ferret.api import problems
 from stoat_ferret.api.changes import ChangeFeed
 from stoat_ferret.api.dependencies import State
 from stoat_ferret.api.head import HeadLikeGet
-from stoat_ferret.api.routers import changes, events, fixity, health, jobs, libraries, metrics, videos
+from stoat_ferret.api.routers import changes, events, fixity, health, jobs, libraries, metrics, thumbnails, videos
 from stoat_ferret.api.security import LocalCallersOnly
 from stoat_ferret.api.services.scan import prepare_scan
 from stoat_ferret.api.streams import HEARTBEAT_SECONDS, EventStreams
@@ -102,8 +102,8 @@ def _assemble(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(LocalCallersOnly, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(ServerTiming)
     problems.register(app)
-    for router in (fixity.router, videos.router, jobs.router, events.router, libraries.router, changes.router):
-        app.include_router(router, prefix=API)
+    for part in (fixity, thumbnails, videos, jobs, events, libraries, changes):
+        app.include_router(part.router, prefix=API)
     app.include_router(health.router)
     app.include_router(metrics.router)
 

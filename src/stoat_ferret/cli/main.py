@@ -24,6 +24,7 @@ from stoat_ferret.cli import (
     search,
     serve,
     show,
+    thumbnails,
     verify,
     worker,
     workers,
@@ -75,6 +76,7 @@ edit.register(app)
 explain.register(app)
 changes.register(app)
 verify.register(app)
+thumbnails.register(app)
 jobs.register(app)
 libraries.register(app)
 schedules.register(app)

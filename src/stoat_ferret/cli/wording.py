@@ -11,6 +11,7 @@ PHASES = {
     "walk": "listing",
     "probe": "examining",
     "settle": "settling",
+    "thumbnails": "making pictures",
     "trim": "forgetting old jobs",
     "sweep": "forgetting what they did",
     "tidy": "tidying",

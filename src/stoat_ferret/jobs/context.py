@@ -72,6 +72,9 @@ class JobContext:
     """What was done so far; stored as the result when the job is cancelled or fails."""
     may_give_way = True
     """False where a handler could not go on where it was: it is then not handed back for a more urgent job."""
+    loses_nothing = False
+    """True where a handler goes on exactly where it was: it gives way at once, and also where a more urgent job only
+    lacks a free slot."""
 
     def __init__(
         self,

@@ -233,10 +233,13 @@ class _Run:
             self.context.lose()
 
     async def _give_way(self) -> None:
-        """End the run, whose job is then handed back, if it keeps a more urgent one waiting and has run for a while."""
-        if not self.context.may_give_way or time.monotonic() - self.began < patience_seconds(self.claim.job.attempt):
+        """End the run, whose job is then handed back, if it keeps a more urgent one waiting and has run long enough."""
+        if self.gives_way or not self.context.may_give_way:
             return
-        if not self.gives_way and await _stubbornly(lambda: self.queue.outranked(self.claim, self.wanted)):
+        at_once = self.context.loses_nothing
+        if not at_once and time.monotonic() - self.began < patience_seconds(self.claim.job.attempt):
+            return
+        if await _stubbornly(lambda: self.queue.outranked(self.claim, self.wanted, for_slot=at_once)):
             log.info("giving way to a more urgent job")
             self.gives_way = True
             self.context.end()

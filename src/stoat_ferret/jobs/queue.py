@@ -172,12 +172,13 @@ class AsyncJobQueue(Protocol):
         """
         ...
 
-    async def outranked(self, claim: Claim, wanted: Wanted = ANYTHING) -> bool:
+    async def outranked(self, claim: Claim, wanted: Wanted = ANYTHING, *, for_slot: bool = False) -> bool:
         """Tell whether a more urgent job, which this one's exclusive key alone keeps from running, waits for its end.
 
         Args:
             claim: of this one.
             wanted: what the worker takes that asks: what it would not, it need not give way to.
+            for_slot: also where it is the slot that such a job lacks, and has for a second.
         """
         ...
 

@@ -166,9 +166,9 @@ class StoredJobQueue(ABC):
         """Extend the lease."""
         return await self._call(self.store.renew, claim)
 
-    async def outranked(self, claim: Claim, wanted: Wanted = ANYTHING) -> bool:
+    async def outranked(self, claim: Claim, wanted: Wanted = ANYTHING, *, for_slot: bool = False) -> bool:
         """Tell whether a more urgent job waits for the end of this one."""
-        return await self._call(self.store.outranked, claim, wanted)
+        return await self._call(self.store.outranked, claim, wanted, for_slot=for_slot)
 
     async def report(self, claim: Claim, fraction: float | None, progress: Progress) -> None:
         """Record progress."""

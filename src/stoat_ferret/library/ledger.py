@@ -36,6 +36,11 @@ def withdraw(connection: Connection, job_id: str, folders: Sequence[bytes]) -> N
         connection.execute(delete(ledger).where(*whole, ledger.c.path_bytes.in_(step)))
 
 
+def forget(connection: Connection, job_id: str, outcomes: Collection[Outcome]) -> None:
+    """Take back what an earlier attempt said of files that came out so."""
+    connection.execute(delete(ledger).where(ledger.c.job_id == job_id, ledger.c.outcome.in_(outcomes)))
+
+
 def add_cost(connection: Connection, job_id: str, bytes_read: int, seconds: float) -> None:
     """Add to what the job has cost, over all its attempts."""
     statement = insert(connection, scan_costs).values(job_id=job_id, bytes_read=bytes_read, seconds=seconds)

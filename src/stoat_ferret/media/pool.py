@@ -16,64 +16,24 @@ import structlog
 
 from stoat_ferret.errors import ConfigurationError, MediaError, ProbeCrashedError, ProbeTimeoutError
 from stoat_ferret.media.grabber import FrameGrabber
-from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.process import START_SECONDS, WorkerLiedError, WorkerLostError, WorkerProcess, parse, readable
-from stoat_ferret.paths import display, encode_base64
+from stoat_ferret.media.tasks import (
+    FileStat,
+    MediaFailure,
+    PictureWish,
+    ProbeOutcome,
+    ProbeTask,
+    message_of,
+    outcome_of,
+)
+from stoat_ferret.paths import display
 
-__all__ = ["FileStat", "FrameGrabber", "MediaFailure", "ProbeOutcome", "ProbePool", "ProbeTask"]
+__all__ = ["FileStat", "FrameGrabber", "MediaFailure", "PictureWish", "ProbeOutcome", "ProbePool", "ProbeTask"]
 
 log = structlog.get_logger(__name__)
 
 MOST_FAILED_STARTS = 3
 CLOSE_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTask:
-    """A file to examine. `key` is the caller's own; `path` is absolute."""
-
-    key: int
-    path: bytes
-    follow_symlink: bool = False
-    device: int = 0
-    """That it lies on (`st_dev`), for whoever limits how much goes on at one."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """The file's state at the moment its content was read, of `fstat` and `statx`."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-    device: int
-    birth_ns: int | None = None
-    """When the file was made, where the file system says."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaFailure:
-    """Why a file could not be examined: the code and message of a StoatError."""
-
-    code: str
-    message: str
-    passing: bool
-    """True where the same file may well succeed next time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeOutcome:
-    """What came of a task. Either `info` and `fingerprint` or `error` is given; with `error`, a fingerprint may be."""
-
-    task: ProbeTask
-    info: MediaInfo | None
-    fingerprint: str | None
-    stat: FileStat | None
-    bytes_read: int
-    seconds: float
-    error: MediaFailure | None
-    cut_short: bool = False
-    """It ends before what its own headers say, though it can be examined."""
 
 
 @dataclass(slots=True)
@@ -90,6 +50,8 @@ class _Seat:
     worker: WorkerProcess
     queue: deque[_Entry] = field(default_factory=deque)
     since: float = 0.0
+    answer: dict[str, Any] | None = None
+    """To the first of them, where its picture is still to come."""
 
     def fileno(self) -> int:
         return self.worker.fileno()
@@ -245,7 +207,7 @@ class ProbePool:
         seat.queue.append(entry)
         task = entry.task
         try:
-            seat.worker.send({"kind": "probe", "path": encode_base64(task.path), "follow_symlink": task.follow_symlink})
+            seat.worker.send(message_of(task))
         except WorkerLostError:
             if len(seat.queue) == 1:  # it died before it had anything to do, so this task is not to blame
                 self._retire(seat)
@@ -282,11 +244,18 @@ class ProbePool:
             self._replace(seat, error)
 
     def _note_answer(self, seat: _Seat, message: bytes) -> bool:
-        """Turn an answer into the outcome of the seat's first task; True if the process ends itself after it."""
+        """Turn an answer, once whole, into the outcome of the seat's first task; True if the process ends after it."""
         if not seat.queue:
             raise WorkerLiedError("An answer came to no task.")
-        answer = parse(message)
-        outcome = _outcome(seat.queue[0].task, answer)
+        image: bytes | None = None
+        if seat.answer is None:
+            answer = parse(message)
+            if answer.get("image"):
+                seat.answer = answer
+                return False
+        else:
+            answer, image, seat.answer = seat.answer, message, None
+        outcome = outcome_of(seat.queue[0].task, answer, image)
         seat.queue.popleft()
         seat.since = time.monotonic()
         self._outcomes.append(outcome)
@@ -359,26 +328,3 @@ class ProbePool:
 
     def _reap(self) -> None:
         self._dying = [worker for worker in self._dying if not worker.reaped()]
-
-
-def _outcome(task: ProbeTask, answer: dict[str, Any]) -> ProbeOutcome:
-    """Read an answer, which comes from a process that reads hostile files.
-
-    Raises:
-        WorkerLiedError: it is not of the agreed shape.
-    """
-    try:
-        error = answer["error"]
-        return ProbeOutcome(
-            task=task,
-            info=MediaInfo.from_json(answer["info"]) if answer["info"] is not None else None,
-            fingerprint=str(answer["fingerprint"]) if answer["fingerprint"] is not None else None,
-            stat=FileStat(**answer["stat"]) if answer["stat"] is not None else None,
-            bytes_read=int(answer["bytes_read"]),
-            seconds=float(answer["seconds"]),
-            error=MediaFailure(**error) if error is not None else None,
-            cut_short=answer.get("cut_short") is True,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        msg = f"The answer is not of the agreed shape: {problem!r}"
-        raise WorkerLiedError(msg) from problem

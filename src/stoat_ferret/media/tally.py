@@ -77,6 +77,6 @@ class TalliedPool(ProbePool):
         for outcome in outcomes:
             self._limits.end(outcome.task.device)
             self._in_hand[outcome.task.device] -= 1
-            if outcome.seconds > 0:
+            if outcome.seconds > 0 and outcome.task.picture is None:
                 self._tally.add(outcome.seconds)
         return outcomes

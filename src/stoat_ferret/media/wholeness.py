@@ -1,7 +1,6 @@
 """Whether a file is as long as it says: half a copy may well be played, as far as it goes."""
 
 import os
-import struct
 
 _BOX_TYPES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"})
 _MOST_BOXES = 64
@@ -27,8 +26,7 @@ def is_cut_short(descriptor: int, size: int) -> bool:
         end = _end_of_segment(start)
         return end is not None and end > size
     if start.startswith(b"RIFF") and start[8:12] == b"AVI ":
-        (length,) = struct.unpack_from("<I", start, 4)
-        return 8 + int(length) > size
+        return 8 + int.from_bytes(start[4:8], "little") > size
     return False
 
 
@@ -38,11 +36,11 @@ def _ends_in_a_box(descriptor: int, size: int) -> bool:
         head = os.pread(descriptor, 16, offset)
         if len(head) < 8:
             return False
-        length, kind = struct.unpack_from(">I4s", head)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if not kind.isalnum() and kind not in _BOX_TYPES:
             return False  # damaged, or something was appended: nothing is known of lengths any more
         if length == 1 and len(head) == 16:
-            (length,) = struct.unpack_from(">Q", head, 8)
+            length = int.from_bytes(head[8:], "big")
         if length < 8:  # 0: to the end of the file, whatever that is
             return False
         offset += length

@@ -14,7 +14,12 @@ FAILURES_SHOWN = 20
 LOOKED_AT = 40
 """So many of the newest jobs are looked at for the ones that have ended."""
 
-PHASES = {"walk": "Listing folders", "probe": "Examining files", "settle": "Looking for what is gone"}
+PHASES = {
+    "walk": "Listing folders",
+    "probe": "Examining files",
+    "settle": "Looking for what is gone",
+    "thumbnails": "Making pictures",
+}
 ENDINGS = {
     JobStatus.COMPLETE: "Done",
     JobStatus.FAILED: "Failed",

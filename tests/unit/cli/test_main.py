@@ -17,7 +17,7 @@ COMMANDS = [
     *("serve", "scan", "search", "show", "schedules", "workers", "maintenance", "doctor", "worker", "db copy"),
     *("jobs list", "jobs show", "jobs files", "jobs watch", "jobs cancel", "jobs retry", "jobs delete"),
     *("libraries list", "libraries add", "libraries set", "libraries remove", "libraries purge"),
-    *("explain", "changes", "edit", "verify", "manifest", "quarantine list", "quarantine retry"),
+    *("explain", "changes", "edit", "verify", "manifest", "thumbnails", "quarantine list", "quarantine retry"),
 ]
 PAINTED = "\x1b["
 

@@ -20,6 +20,7 @@ from stoat_ferret.jobs.execution import execute
 from stoat_ferret.jobs.fence import raise_fence
 from stoat_ferret.jobs.model import Claim, Job, JobHandler, JobOutcome, JobRequest, JobStatus, Progress
 from stoat_ferret.jobs.queue import InMemoryJobQueue
+from stoat_ferret.jobs.store import runs as runs_module
 
 pytestmark = pytest.mark.anyio
 
@@ -511,6 +512,25 @@ class TestGivingWay:
             return {}
 
         assert (await ended(queue, handler, exclusive_key="a/")).status is JobStatus.COMPLETE
+
+    @pytest.mark.parametrize("other", [{"exclusive_key": "a/b/"}, {}], ids=["that it excludes", "that lacks a slot"])
+    async def test_one_that_loses_nothing_gives_way_at_once(
+        self, queue: TroubledQueue, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+    ) -> None:
+        """Its handler says so; it also gives up its slot."""
+        monkeypatch.setattr(transitions, "GIVE_WAY_SECONDS", 100.0)
+        monkeypatch.setattr(runs_module, "LACKS_SLOT_SECONDS", 0)
+
+        async def handler(job: Job, context: JobContext) -> dict[str, Any]:
+            context.loses_nothing = True
+            await queue.submit(JobRequest(type="scan", payload={}, key="other", priority=1, **other))
+            await until_cancelled(context)
+            return {}
+
+        assert await run(queue, handler, exclusive_key="a/") is None
+        urgent = await queue.claim("worker")
+        assert urgent is not None
+        assert urgent.job.priority == 1
 
     async def test_each_attempt_goes_on_for_twice_as_long(self, queue: TroubledQueue) -> None:
         """Else a job that others always come between would never end."""

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stoat_ferret.media.wholeness import is_cut_short
 from tests.media_files import clip_file
 
-KINDS = [
+KINDS: list[dict[str, Any]] = [
     {"container": "mp4", "fast_start": True},
     {"container": "mp4"},
     {"container": "mov"},
@@ -29,7 +30,7 @@ def judged(path: Path, content: bytes) -> bool:
 
 
 @pytest.mark.parametrize("fields", KINDS)
-def test_a_whole_film_is_never_cut_short(tmp_path: Path, fields: dict[str, object]) -> None:
+def test_a_whole_film_is_never_cut_short(tmp_path: Path, fields: dict[str, Any]) -> None:
     """Nor one to which something was appended, as some tools do."""
     content = clip_file(frames=50, **fields).read_bytes()
     assert not judged(tmp_path / "film", content)
@@ -38,7 +39,7 @@ def test_a_whole_film_is_never_cut_short(tmp_path: Path, fields: dict[str, objec
 
 @pytest.mark.parametrize("fields", [each for each in KINDS if each["container"] != "ts"])
 @pytest.mark.parametrize("part", [0.5, 0.9, 0.999])
-def test_a_part_of_one_is(tmp_path: Path, fields: dict[str, object], part: float) -> None:
+def test_a_part_of_one_is(tmp_path: Path, fields: dict[str, Any], part: float) -> None:
     """Wherever it ends."""
     content = clip_file(frames=50, **fields).read_bytes()
     assert judged(tmp_path / "film", content[: int(part * len(content))])

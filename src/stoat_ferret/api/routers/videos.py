@@ -37,7 +37,7 @@ from stoat_ferret.api.schemas.video import (
     VideoSearchResponse,
 )
 from stoat_ferret.api.services.explain import explain
-from stoat_ferret.api.services.previews import ImageFormat, PreviewService
+from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.quarantine import retry
 from stoat_ferret.api.services.scan import in_time, prepare_file_scan, prepare_scan, scan_rules
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
@@ -49,6 +49,7 @@ from stoat_ferret.library.models import Page, Video, VideoDetail, VideoState
 from stoat_ferret.library.own import set_own
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.library.search import DEFAULT_SORT, find
+from stoat_ferret.media.tasks import ImageFormat
 
 router = APIRouter(prefix="/videos", tags=["videos"], dependencies=[Depends(refuse_unknown_parameters)])
 
@@ -278,6 +279,7 @@ async def get_thumbnail(
         return unchanged
     picture = await runtime.previews.thumbnail(video, width, image_format)
     del headers.headers["content-length"]
+    headers.headers["ETag"] = f'"{picture.etag}"'
     return Response(picture.data, media_type=picture.media_type, headers=dict(headers.headers))
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stoat_ferret import paths
+from stoat_ferret.api.schemas.places import place_given
 from stoat_ferret.api.schemas.times import from_microseconds, from_microseconds_or_none
 from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.library.fixity import Checksum, Damaged
@@ -38,14 +39,8 @@ class VerifyRequest(BaseModel):
         given = [name for name in ("path", "path_bytes", "video_id") if getattr(self, name) is not None]
         if len(given) > 1:
             raise InvalidPathError(f"Give only one of {' and '.join(given)}.")
-        place: bytes | None = None
-        if self.path is not None or self.path_bytes is not None:
-            place = paths.encoded(self.path) if self.path is not None else paths.decode_base64(self.path_bytes or "")
-            if not place.startswith(b"/") or b"\0" in place:
-                raise InvalidPathError(f"The path {paths.display(place)!r} is not absolute.")
-            place = paths.absolute(place)
         return VerifyOptions(
-            place=place,
+            place=place_given(self.path, self.path_bytes),
             video_id=self.video_id,
             mode=self.mode,
             older_than_seconds=self.older_than_days * DAY_SECONDS,

@@ -1,19 +1,17 @@
-"""Thumbnails: made when someone asks for one, kept by the content's fingerprint, so that a moved file keeps its own."""
+"""Thumbnails: made when someone asks for one that is not there yet."""
 
 import asyncio
-import errno
 import os
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from uuid import uuid4
 
 from stoat_ferret import paths
-from stoat_ferret.errors import MediaError, NoPictureError, StorageError, StorageFullError, UnreadableFileError
+from stoat_ferret.errors import MediaError, NoPictureError, UnreadableFileError
 from stoat_ferret.library.models import Video
+from stoat_ferret.media.cache import PictureCache
 from stoat_ferret.media.pool import FrameGrabber
+from stoat_ferret.media.tasks import ImageFormat
 
-ImageFormat = Literal["jpeg", "webp"]
 WIDTHS = (160, 320, 640, 1280)
 """Widths that are made, in pixels; a wish is rounded up to one of them, which bounds the cache."""
 
@@ -31,8 +29,8 @@ class Thumbnail:
 class PreviewService:
     """Makes and keeps thumbnails. One picture is made at a time, in a process that can be killed."""
 
-    def __init__(self, directory: Path, grabber: FrameGrabber, *, timeout_seconds: float) -> None:
-        self._directory = directory
+    def __init__(self, cache: PictureCache, grabber: FrameGrabber, *, timeout_seconds: float) -> None:
+        self._cache = cache
         self._grabber = grabber
         self._timeout_seconds = timeout_seconds
         self._turn = asyncio.Lock()
@@ -40,7 +38,7 @@ class PreviewService:
     @staticmethod
     def etag(video: Video, width: int, image_format: ImageFormat) -> str:
         """Give the ETag of a video's thumbnail without making it."""
-        return f"{video.fingerprint or video.id}-{_rounded(width)}-{image_format}"
+        return f"{_content(video)}-{_rounded(width)}-{image_format}"
 
     async def thumbnail(self, video: Video, width: int, image_format: ImageFormat) -> Thumbnail:
         """Give a thumbnail at least `width` pixels wide where the picture itself is.
@@ -50,20 +48,27 @@ class PreviewService:
             UnreadableFileError: the file cannot be read now.
             StorageError: the picture could not be kept.
         """
-        etag = self.etag(video, width, image_format)
-        path = self._directory / etag[:2] / f"{etag}.{image_format}"
-        data = await asyncio.to_thread(_read, path)
+        wanted = (_content(video), _rounded(width), image_format)
+        etag, changed = self.etag(video, width, image_format), False
+        data = await asyncio.to_thread(self._cache.read, *wanted)
         if data is None:
             async with self._turn:
-                data = await asyncio.to_thread(_read, path)
+                data = await asyncio.to_thread(self._cache.read, *wanted)
                 if data is None:
-                    data = await asyncio.to_thread(self._make, video, _rounded(width), image_format, path)
-        return Thumbnail(data, f"image/{image_format}", etag)
+                    made = await asyncio.to_thread(self._make, video, *wanted)
+                    data, changed = made[0], made[1]
+        return Thumbnail(data, f"image/{image_format}", str(uuid4()) if changed else etag)
 
-    def _make(self, video: Video, width: int, image_format: ImageFormat, path: Path) -> bytes:
+    def _make(self, video: Video, content: str, width: int, image_format: ImageFormat) -> tuple[bytes, bool]:
+        """Make a picture, and tell whether it is of another content than that which the last scan saw: it is not kept.
+
+        It would be shown for ever of the former content, which may come back or lie elsewhere too.
+        """
         shown = paths.display(video.path_bytes)
         if video.state != "available":
             raise NoPictureError(f"No picture of {shown} can be made while the file is {video.state}.")
+        if (reason := self._cache.why_none(content)) is not None:
+            raise NoPictureError(f"No picture of {shown} can be made: {reason}")
         try:
             data = self._grabber.thumbnail(video.path_bytes, width, image_format, self._timeout_seconds)
         except UnreadableFileError as error:
@@ -74,30 +79,23 @@ class PreviewService:
             ) from error
         except MediaError as error:
             raise NoPictureError(f"No picture of {shown} can be made: {error.message}") from error
-        _keep(path, data)
-        return data
+        if _has_changed(video):
+            return data, True
+        self._cache.keep(content, width, image_format, data)
+        return data, False
+
+
+def _has_changed(video: Video) -> bool:
+    try:
+        status = os.stat(video.path_bytes)  # noqa: PTH116 - a path of bytes
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns // 1_000) != (video.size, video.modified_at)
+
+
+def _content(video: Video) -> str:
+    return video.fingerprint or video.id
 
 
 def _rounded(width: int) -> int:
     return next((step for step in WIDTHS if step >= width), WIDTHS[-1])
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes() or None  # a power cut may leave an empty file
-    except OSError:
-        return None  # whatever is wrong with it shows when the picture is to be kept
-
-
-def _keep(path: Path, data: bytes) -> None:
-    # Written beside its place and renamed: a reader never sees half a picture.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        msg = f"The thumbnail cache {path.parent.parent} cannot be written: {error.strerror}."
-        raise (StorageFullError if error.errno == errno.ENOSPC else StorageError)(msg) from error

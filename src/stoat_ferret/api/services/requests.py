@@ -11,8 +11,12 @@ NOTICED = 12
 """The priority of what a watched library brings: small scans of the folders that were touched, likewise."""
 ASKED_FOR = 10
 """The priority of whatever else a person or program waits for."""
+ENRICHING = 5
+"""The priority of what a person asked for and can do without for a while: the index comes first."""
 BY_ITSELF = 0
 """The priority of what a schedule brings."""
+AFTERWARDS = -5
+"""The priority of what follows a scan by itself: the scans of other libraries go before."""
 UPKEEP = -10
 """The priority of what nobody would miss for a while."""
 

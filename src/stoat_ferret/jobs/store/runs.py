@@ -30,6 +30,8 @@ from stoat_ferret.jobs.transitions import Row, as_job, claimed, handed_back, pat
 SUSPECT_SECONDS = 30
 """How long a job whose worker died has to itself, away from others of the kind: whichever kills the next worker is then
 found out, and those that merely ran beside it are not given up with it."""
+LACKS_SLOT_SECONDS = 1
+"""A job that could run and has not been taken for so long finds no free slot."""
 TAKEOVERS = "lease_takeovers"
 
 
@@ -102,6 +104,14 @@ def _outranking() -> Select[Any]:
 
 
 OUTRANKING = Prepared(_outranking())
+# What could run and is more urgent; a free slot would have taken it within a moment.
+LACKING_SLOT = Prepared(
+    select(jobs.c.place).where(
+        READY,
+        jobs.c.priority > bindparam("priority"),
+        func.coalesce(jobs.c.run_after, jobs.c.created_at) <= bindparam("ready_since"),
+    )
+)
 
 _WAITS = (is_(JobStatus.RUNNING), jobs.c.lease_expires_at.is_(None), jobs.c.resumes == false())
 WAITING = Prepared(select(jobs).where(*_WAITS, jobs.c.exclusive_key.is_not(None)))
@@ -158,17 +168,21 @@ class Runs(Records):
             self._set(connection, found, {"lease_expires_at": self._now(connection) + self._lease_us})
             return as_job(found)
 
-    def outranked(self, claim: Claim, wanted: Wanted = ANYTHING) -> bool:
+    def outranked(self, claim: Claim, wanted: Wanted = ANYTHING, *, for_slot: bool = False) -> bool:
         """Tell whether a more urgent job waits for the end of this one; see `AsyncJobQueue`."""
         with self.database.read() as connection:
             found = BY_ID.rows(connection, job_id=claim.job.id)
-            return any(self._is_outranked(connection, each, wanted) for each in found)
+            return any(self._is_outranked(connection, each, wanted, for_slot=for_slot) for each in found)
 
-    def _is_outranked(self, connection: Connection, found: Row, wanted: Wanted) -> bool:
-        if found["exclusive_key"] is None:
-            return False
-        about = {name: found[name] for name in ("priority", "exclusive_key")}
-        urgent = OUTRANKING.rows(connection, now=self._now(connection), job_id=found["id"], **about)
+    def _is_outranked(self, connection: Connection, found: Row, wanted: Wanted, *, for_slot: bool = False) -> bool:
+        at = self._now_and_full(connection, wanted)
+        urgent: list[Row] = []
+        if found["exclusive_key"] is not None:
+            about = {name: found[name] for name in ("priority", "exclusive_key")}
+            urgent += OUTRANKING.rows(connection, now=at["now"], job_id=found["id"], **about)
+        if for_slot:
+            since = at["now"] - LACKS_SLOT_SECONDS * 1_000_000
+            urgent += LACKING_SLOT.rows(connection, **at, ready_since=since, priority=found["priority"])
         places = {each["place"] for each in urgent}
         return any(place is None or wanted.reaches is None or wanted.reaches(place) for place in places)
 
