@@ -8,8 +8,8 @@ Three ratios of medians, all "times as fast":
   submit to the job's end, against `ffprobe -show_format -show_streams -show_chapters` over the same files, two at a
   time;
 - the same in files a second against those of MiniDLNA, which stores 8 fields and passes over what it does not know;
-- a first scan and then a thumbnail of every film over HTTP, two requests at a time, against MiniDLNA, which makes
-  none.
+- a first scan and then the job that makes a thumbnail of every film, from the answered submit of the one to the end of
+  the other, against MiniDLNA, which makes none.
 
 Each run starts from an empty catalogue, with a server that has been started, as MiniDLNA and ffprobe are not; all are
 warm: the films lie in the page cache. `processor_ms_a_file` is what other programs on the machine disturb least
@@ -20,18 +20,14 @@ there, it says how to get it. With the films that it makes, about two minutes.
 import argparse
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import psutil
 
 from benchmarks import _corpus, _peers
 from benchmarks._harness import Server, processor_seconds, publish, scratch, serve
-
-PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +59,9 @@ def scan(films: Path, data: Path) -> Scan:
 
 
 def thumbnails(server: Server) -> int:
-    """Ask for a thumbnail of every video, two at a time; gives how many there are."""
-    base = str(server.client.base_url)
-    with ThreadPoolExecutor(_peers.AT_A_TIME) as threads, httpx2.Client(base_url=base, timeout=60) as client:
-        answers = threads.map(lambda video: client.get(f"/api/v1/videos/{video}/thumbnail").status_code, ids(server))
-        return sum(status == 200 for status in answers)
-
-
-def ids(server: Server) -> list[str]:
-    """Give the ids of all videos."""
-    found: list[str] = []
-    parameters: dict[str, Any] = {"limit": PAGE}
-    while True:
-        page = server.client.get("/api/v1/videos", params=parameters).raise_for_status().json()
-        found += [video["id"] for video in page["videos"]]
-        if not page.get("next_cursor"):
-            return found
-        parameters["cursor"] = page["next_cursor"]
+    """Have a thumbnail made of every video; gives how many there are."""
+    asked = server.client.post("/api/v1/videos/thumbnails", json={}).raise_for_status()
+    return int(server.finish(asked.json()["job_id"])["result"]["made"])
 
 
 def main() -> None:

@@ -19,7 +19,6 @@ from typing import Any
 
 from benchmarks import _corpus, _peers
 from benchmarks._harness import Server, publish, scratch, serve
-from benchmarks.probing import ids
 from stoat_ferret.media.grabber import FrameGrabber
 from tools.clips import AudioTrack, Clip, make_clip
 
@@ -61,7 +60,7 @@ def measure(film: Path, program: str, runs: int) -> dict[str, Any]:
     with scratch() as folder, serve(folder / "data") as server, FrameGrabber() as grabber:
         server.finish(server.scan(film.parent))
         cache, out = folder / "data" / "thumbnails", folder / "peer.jpg"
-        [video] = ids(server)
+        [video] = [each["id"] for each in server.client.get("/api/v1/videos").json()["videos"]]
         duration = float(server.client.get(f"/api/v1/videos/{video}").json()["duration"])
         over_http(server, cache, video)
         by_process(grabber, film)
