@@ -63,7 +63,8 @@ def explain(
 
     with opened(quiet_settings(data_dir, database_url)) as runtime:
         rules = scan_rules(runtime.settings, runtime.roots.here_or_same)
-        found = explained(absolute_path(path), runtime.settings, runtime.repository, rules)
+        wanted = absolute_path(path)
+        found = asyncio.run(explained(wanted, runtime.settings, runtime.repository, runtime.queue, rules))
     shown = ExplainResponse.of(found)
     if as_json:
         output.write_json(shown)

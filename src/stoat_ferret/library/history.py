@@ -15,6 +15,7 @@ from stoat_ferret.library.repository import VIDEO_COLUMNS, video_from_row
 JOBS_LOOKED_AT = 200
 """Ledgers are kept by job: of one path, those of so many of the newest jobs are looked into."""
 EVENTS = 50
+"""Of the changes of a video, and of what is told of a path, so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class Reject:
 
     known: KnownFile
     at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a video of the catalogue cannot be examined any more."""
+
+    code: str
+    at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,16 @@ def reject_at(database: Database, path: bytes) -> Reject | None:
     return None if row is None else Reject(known_reject(row), row.at)
 
 
+def trouble_of(database: Database, video_id: str) -> Trouble | None:
+    """Give why a video cannot be examined any more; None where it can, or was never said."""
+    query = select(videos.c.probe_error_code, videos.c.probe_error_at).where(videos.c.id == video_id)
+    with database.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None or row[0] is None else Trouble(row[0], row[1])
+
+
 def events_of(database: Database, path: bytes, video_id: str | None) -> list[Event]:
-    """Give what happened to a path in the newest scans, and to a video, the latest first.
+    """Give what the newest jobs say of a path, dry runs too, and what happened to a video, the latest first.
 
     That a folder above it was left out happened to it too: the scan could not see it.
     """
@@ -116,7 +133,7 @@ def events_of(database: Database, path: bytes, video_id: str | None) -> list[Eve
                 for row in connection.execute(query)
                 if (row.at, row.kind) not in told
             ]
-    return sorted(found, key=lambda event: event.at, reverse=True)[:EVENTS]
+    return sorted(found, key=lambda event: event.at, reverse=True)
 
 
 def _newest_jobs(database: Database) -> Iterator[str]:

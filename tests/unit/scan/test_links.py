@@ -1,5 +1,6 @@
 """Symbolic links: left alone unless a library has them followed, and then as if what they lead to lay there."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -243,7 +244,8 @@ def test_it_is_explained(
     put(disk.parent / "other" / "x.mp4")
     settings = stage.settings.model_copy(update={"media_roots": (root, disk)})
     (root / name).symlink_to(disk.parent / target)
-    found = explain(bytes(root / name), settings, stage.repository, scan_rules(settings))
+    asking = explain(bytes(root / name), settings, stage.repository, stage.queue, scan_rules(settings))
+    found = asyncio.run(asking)
     assert (found.decision, found.code) == (decision, code)
 
 

@@ -39,7 +39,7 @@ from stoat_ferret.api.schemas.video import (
 from stoat_ferret.api.services.explain import explain
 from stoat_ferret.api.services.previews import PreviewService
 from stoat_ferret.api.services.quarantine import retry
-from stoat_ferret.api.services.scan import in_time, prepare_file_scan, prepare_scan, scan_rules
+from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan, scan_rules
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
 from stoat_ferret.errors import InvalidCursorError, InvalidPathError, NotSupportedError, PreconditionFailedError
 from stoat_ferret.jobs.model import OnceKey, Submission
@@ -130,6 +130,7 @@ def search_videos(
 @router.get("/explain", summary="Why a path is known or not", responses=reading(400, 422))
 async def explain_path(
     library: LibraryDep,
+    jobs: JobsDep,
     settings: SettingsDep,
     path: Annotated[str | None, Query(description="An absolute path.", examples=["/videos/a.mp4"])] = None,
     path_bytes: Annotated[str | None, Query(description="The same in base64, where it is not valid UTF-8.")] = None,
@@ -138,8 +139,7 @@ async def explain_path(
     if (path is None) == (path_bytes is None):
         raise InvalidPathError("Give either path or path_bytes.")
     wanted = paths.decode_base64(path_bytes or "") if path is None else path.encode("utf-8", "replace")
-    found = await in_time(wanted, settings, lambda: explain(wanted, settings, library, scan_rules(settings)))
-    return ExplainResponse.of(found)
+    return ExplainResponse.of(await explain(wanted, settings, library, jobs, scan_rules(settings)))
 
 
 @router.get("/quarantine", summary="Files that were set aside", responses=reading(400, 422))

@@ -22,7 +22,9 @@ class EventResponse(BaseModel):
     """One thing that happened."""
 
     at: datetime
-    what: str = Field(description="What a scan did about it, or the kind of change.", examples=["moved"])
+    what: str = Field(
+        description="What a scan did about it, what a verification found, or the kind of change.", examples=["moved"]
+    )
     path: str
     job_id: str | None
     video_id: str | None
@@ -48,7 +50,7 @@ class ExplainResponse(BaseModel):
 
     path: str
     path_bytes: str | None = Field(None, description="The exact path in base64, where it is not valid UTF-8.")
-    known: bool = Field(description="True where a video of the catalogue is there.")
+    known: bool = Field(description="True where the catalogue has a video at this path that is not missing.")
     decision: Decision = Field(description="What decided, as a word for programs.")
     reason: str = Field(description="The same as a sentence.")
     code: str | None = Field(description="Of the failure, where there was one.")
@@ -66,7 +68,7 @@ class ExplainResponse(BaseModel):
         return cls(
             path=paths.display(found.path),
             path_bytes=paths.exact_if_needed(found.path),
-            known=found.decision in ("available", "broken"),
+            known=video is not None and video.state != "missing" and video.path_bytes == found.path,
             decision=found.decision,
             reason=found.reason,
             code=found.code,

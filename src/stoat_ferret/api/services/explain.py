@@ -4,13 +4,20 @@ import os
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
+from anyio import to_thread
+
 from stoat_ferret import paths
-from stoat_ferret.errors import InvalidPathError
+from stoat_ferret.api.services.happened import happened
+from stoat_ferret.api.services.scan import in_time
+from stoat_ferret.errors import InvalidPathError, PathTimeoutError
+from stoat_ferret.jobs.queue import AsyncJobQueue
 from stoat_ferret.library import history
-from stoat_ferret.library.history import Event
+from stoat_ferret.library.fixity import checksum_of
+from stoat_ferret.library.history import Event, Reject, Trouble
 from stoat_ferret.library.models import QUARANTINED, Library, Outcome, Video
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.scan.links import look_through
@@ -21,10 +28,13 @@ from stoat_ferret.scan.walk import folder_problem, rules_inside
 from stoat_ferret.settings import Settings
 
 Decision = Literal[
-    "available", "missing", "broken", "quarantined", "failed", "skipped", "moved", "outside_roots", "no_library",
-    "ignored", "no_video_ending", "symlink", "not_a_file", "folder", "unreadable", "not_there", "still_written",
-    "not_scanned",
+    "available", "missing", "broken", "damaged", "quarantined", "failed", "skipped", "moved", "offline",
+    "outside_roots", "no_library", "ignored", "no_video_ending", "symlink", "not_a_file", "folder", "unreadable",
+    "not_there", "still_written", "not_scanned",
 ]  # fmt: skip
+AS_KNOWN: tuple[Decision, ...] = ("not_scanned", "still_written")
+"""What is said of a path where nothing but the catalogue's ignorance speaks against it: of a known one, nothing."""
+UNTRIED = " It is not examined again until it changes or somebody asks (stoat quarantine retry)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +52,161 @@ class Explanation:
     """The video that is there, was there last, or has moved from there."""
     since: int | None = None
     """Microseconds since 1970 UTC."""
-    events: list[Event] = field(default_factory=list)
+    events: Sequence[Event] = ()
     """What happened to it, the latest first."""
 
 
-def explain(path: bytes, settings: Settings, repository: LibraryRepository, rules: Rules) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What the catalogue knows of a path."""
+
+    library: Library | None
+    video: Video | None
+    trouble: Trouble | None
+    """Why the video is broken."""
+    damaged_at: int | None
+    reject: Reject | None
+    moved: Video | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What is on disk at a path; None for what cannot be known now."""
+
+    found: Explanation
+    """What would be said if the catalogue knew nothing of it."""
+    there: bool | None
+    library_there: bool | None
+
+
+async def explain(
+    path: bytes, settings: Settings, repository: LibraryRepository, queue: AsyncJobQueue, rules: Rules
+) -> Explanation:
     """Explain a path; reads no content.
 
     Raises:
         InvalidPathError: it is relative, or has a NUL in it.
+        PathTimeoutError: the disk does not answer, and the catalogue knows nothing of the path.
     """
     if not path.startswith(b"/") or b"\0" in path:
         msg = f"The path {paths.display(path)!r} is not absolute. Give it from the root, as in /home/me/Videos/a.mp4."
         raise InvalidPathError(msg)
     path = paths.absolute(path)
-    library = repository.covering_library(path)
-    [video, *_] = [*history.videos_at(repository.database, path), None]
-    found = _known(path, repository, video) or _on_disk(path, settings, library, rules)
-    events = history.events_of(repository.database, path, found.video.id if found.video else None)
-    return replace(found, library=library, events=events, reason=found.reason + _unseen(path, found, events))
+    known = await to_thread.run_sync(_recall, path, repository)
+    try:
+        seen = await in_time(path, settings, partial(_look, path, settings, known.library, rules))
+    except PathTimeoutError as error:
+        if known.video is None and known.reject is None:
+            raise
+        silent = Explanation(path=path, decision="unreadable", reason=error.message, code=error.code)
+        seen = _Sight(silent, None, None)
+    found = _decide(path, known, seen)
+    events = await happened(path, found.video.id if found.video else None, repository.database, queue)
+    return replace(found, library=known.library, events=events, reason=found.reason + _unseen(path, found, events))
+
+
+def _recall(path: bytes, repository: LibraryRepository) -> _Memory:
+    database = repository.database
+    [video, *_] = [*history.videos_at(database, path), None]
+    checksum = None if video is None else checksum_of(database, video.id)
+    return _Memory(
+        library=repository.covering_library(path),
+        video=video,
+        trouble=None if video is None else history.trouble_of(database, video.id),
+        damaged_at=None if checksum is None else checksum.damaged_at,
+        reject=history.reject_at(database, path),
+        moved=history.moved_from(database, path),
+    )
+
+
+def _look(path: bytes, settings: Settings, library: Library | None, rules: Rules) -> _Sight:
+    found = _on_disk(path, settings, library, rules)
+    library_there = None if library is None else _is_there(rules.here(library.path_bytes))
+    return _Sight(found, _is_there(rules.here(path)), library_there)
+
+
+def _is_there(path: bytes) -> bool | None:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _decide(path: bytes, known: _Memory, seen: _Sight) -> Explanation:
+    video = known.video
+    if video is not None and video.state != "missing":
+        return _absent(path, video, known, seen) if seen.there is False else _present(path, video, known, seen)
+    if known.reject is not None and not (seen.found.decision == "ignored" or seen.there is False):
+        return _rejected(path, known.reject)
+    if video is not None:
+        return _missing(path, video, seen)
+    if known.moved is not None and seen.there is False:
+        reason = f"The file that was here is now {paths.display(known.moved.path_bytes)}."
+        return Explanation(path=path, decision="moved", reason=reason, video=known.moved, since=known.moved.updated_at)
+    return seen.found
+
+
+def _present(path: bytes, video: Video, known: _Memory, seen: _Sight) -> Explanation:
+    """Say how a video stands whose file is there, or cannot be looked for now."""
+    shown, found, trouble = paths.display(path), seen.found, known.trouble
+    if found.decision == "ignored":
+        reason = f"{found.reason} It is still in the catalogue; the next scan counts it as missing."
+        return replace(found, reason=reason, video=video)
+    now = "" if found.decision in AS_KNOWN else f" As things are now, a scan would not take it in: {found.reason}"
+    if video.state == "broken":
+        aside = trouble is not None and trouble.code in QUARANTINED
+        reason = f"{shown} is in the catalogue, but can no longer be examined: {video.probe_error}"
+        return Explanation(
+            path=path,
+            decision="quarantined" if aside else "broken",
+            reason=reason + (UNTRIED if aside else "") + now,
+            code=None if trouble is None else trouble.code,
+            video=video,
+            since=video.updated_at if trouble is None else trouble.at,
+        )
+    if known.damaged_at is not None:
+        reason = (
+            f"{shown} is in the catalogue and damaged: its content is not what it was, though its size and time are "
+            f"the same. Bring it back from a backup, or take it as it is: stoat verify --accept {video.id}"
+        )
+        return Explanation(path=path, decision="damaged", reason=reason + now, video=video, since=known.damaged_at)
+    reason = f"{shown} is in the catalogue.{now}"
+    return Explanation(path=path, decision="available", reason=reason, video=video, since=video.added_at)
+
+
+def _absent(path: bytes, video: Video, known: _Memory, seen: _Sight) -> Explanation:
+    """Say why a video that the catalogue has is not there, and what to do."""
+    shown, library = paths.display(path), known.library
+    folder = paths.display(path.rpartition(b"/")[0] or b"/")
+    decision: Decision = "not_there"
+    if library is not None and (seen.library_there is False or library.state == "offline"):
+        decision = "offline"
+        why = (
+            f"its library {library.name} is offline: {paths.display(library.path_bytes)} is not there or holds no "
+            "video, as where a disk is not mounted. Nothing was removed. Mount it and scan again"
+        )
+    elif library is not None and library.lost_from is not None:
+        why = (
+            "it is not there now. So much was gone at once that the last scan stopped, and nothing was removed. Mount "
+            "what is missing and scan again; if the files are really gone, scan with --accept-loss"
+        )
+    else:
+        why = f"it is not there now. Nothing was removed; the next scan settles it (stoat scan {folder})"
+    return Explanation(path=path, decision=decision, reason=f"{shown} is in the catalogue, but {why}.", video=video)
+
+
+def _missing(path: bytes, video: Video, seen: _Sight) -> Explanation:
+    """Say why a video counts as missing, and what is at its place now."""
+    found, since = seen.found, video.missing_since
+    if found.decision == "ignored" and seen.there:
+        return replace(found, reason=f"{found.reason} It was in the catalogue before.", video=video, since=since)
+    reason = f"{paths.display(path)} was in the catalogue and is no longer there."
+    if seen.there:
+        reason = f"{paths.display(path)} was in the catalogue and was gone. Now something is there: {found.reason}"
+    return Explanation(path=path, decision="missing", reason=reason, video=video, since=since)
 
 
 def _unseen(path: bytes, found: Explanation, events: Sequence[Event]) -> str:
@@ -68,42 +214,20 @@ def _unseen(path: bytes, found: Explanation, events: Sequence[Event]) -> str:
     latest = events[0] if events else None
     if latest is None or latest.what != Outcome.SKIPPED or not latest.reason:
         return ""
-    if found.decision == "available":
+    if found.decision in ("available", "damaged") or (found.decision == "not_there" and found.video is not None):
         return f" The last scan that should have seen it could not: {latest.reason}"
     if found.decision == "not_scanned" and latest.path_bytes == path:
         return f" The last one left it out: {latest.reason}"
     return ""
 
 
-def _known(path: bytes, repository: LibraryRepository, video: Video | None) -> Explanation | None:
-    """Say what the catalogue knows; None where it knows nothing that decides."""
-    shown = paths.display(path)
-    if video is not None and video.state == "available":
-        reason = f"{shown} is in the catalogue."
-        return Explanation(path=path, decision="available", reason=reason, video=video, since=video.added_at)
-    if video is not None and video.state == "broken":
-        reason = f"{shown} is in the catalogue, but can no longer be examined: {video.probe_error}"
-        return Explanation(path=path, decision="broken", reason=reason, video=video, since=video.updated_at)
-    reject = history.reject_at(repository.database, path)
-    if reject is not None:
-        return _rejected(path, reject)
-    if video is not None:
-        reason = f"{shown} was in the catalogue and is no longer there."
-        return Explanation(path=path, decision="missing", reason=reason, video=video, since=video.missing_since)
-    moved = history.moved_from(repository.database, path)
-    if moved is not None and not os.path.lexists(path):
-        reason = f"The file that was here is now {paths.display(moved.path_bytes)}."
-        return Explanation(path=path, decision="moved", reason=reason, video=moved, since=moved.updated_at)
-    return None
-
-
-def _rejected(path: bytes, reject: history.Reject) -> Explanation:
+def _rejected(path: bytes, reject: Reject) -> Explanation:
     known = reject.known
     reason = known.reason or ""
     decision: Decision = "failed" if known.reject_outcome is Outcome.FAILED else "skipped"
     if known.code in QUARANTINED:
         decision = "quarantined"
-        reason += " It is not examined again until it changes or somebody asks (stoat quarantine retry)."
+        reason += UNTRIED
     return Explanation(path=path, decision=decision, reason=reason, code=known.code, since=reject.at)
 
 
