@@ -100,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.close()
         return ExitStatus.OUTPUT_CLOSED
     except TyperException as error:
+        if (help_text := _help_of_group(error)) is not None:
+            output.write(help_text)
+            return ExitStatus.USAGE
         return _refuse(_usage(error), ExitStatus.USAGE)
     except StoatError as error:
         return _refuse(error.message, status_of(error))
@@ -109,6 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"Something unexpected went wrong ({type(error).__name__}); above are the details. Please report it."
         return _refuse(message, ExitStatus.INTERNAL)
     return int(status or ExitStatus.OK)
+
+
+def _help_of_group(error: TyperException) -> str | None:
+    """Give what a group of commands says of itself where none of them is given, which Typer tells as an error."""
+    context = getattr(error, "ctx", None)
+    return context.get_help() if context is not None and type(error).__name__ == "NoArgsIsHelpError" else None
 
 
 def _usage(error: TyperException) -> str:

@@ -90,6 +90,15 @@ def test_a_wrong_command_line_is_told_in_one_line(
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("group", ["jobs", "quarantine", "db"])
+def test_a_group_without_a_command_prints_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it would with --help, and with the status of a command line that is not whole."""
+    assert run(group, "--help") == ExitStatus.OK
+    asked = capsys.readouterr().out
+    assert run(group) == ExitStatus.USAGE
+    assert capsys.readouterr() == (asked, "")
+
+
 def test_every_status_has_a_meaning_and_every_error_a_status() -> None:
     """What scripts rely on is written down."""
     assert set(MEANINGS) == set(ExitStatus)
