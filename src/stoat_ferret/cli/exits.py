@@ -31,7 +31,8 @@ class ExitStatus(IntEnum):
 
 MEANINGS = {
     ExitStatus.OK: "It was done. A scan that is complete counts as done also where single files failed.",
-    ExitStatus.FAILED: "The job failed; with `scan --strict` also: a file failed. `doctor`: a check failed.",
+    ExitStatus.FAILED: "The job failed; with `scan --strict` also: a file failed. `verify`: a file is damaged, or "
+    "could not be read. `doctor`: a check failed.",
     ExitStatus.USAGE: "The command line or the search query cannot be understood.",
     ExitStatus.ENVIRONMENT: "A setting, the data directory, a database or the port cannot be used.",
     ExitStatus.NOT_FOUND: "There is no such job, video, library or folder, or the folder may not be read or scanned.",

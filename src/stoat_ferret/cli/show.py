@@ -43,12 +43,14 @@ def show(
 ) -> ExitStatus:
     """Show a video."""
     from stoat_ferret.api.schemas.video import VideoDetailResponse
+    from stoat_ferret.library.fixity import checksum_of
     from stoat_ferret.library.history import former_places_of
 
     with opened(quiet_settings(data_dir, database_url)) as runtime:
         detail = find_video(runtime.repository, what)
         places = former_places_of(runtime.catalogue, detail.video.id)
-    shown = VideoDetailResponse.of_detail(detail, places, with_location=location)
+        checksum = checksum_of(runtime.catalogue, detail.video.id)
+    shown = VideoDetailResponse.of_detail(detail, places, checksum, with_location=location)
     if as_json:
         output.write_json(shown)
     else:
@@ -136,7 +138,19 @@ def _facts(detail: "VideoDetail", shown: "VideoDetailResponse") -> list[tuple[st
         ("Missing since", moment(shown.missing_since)),
         *(("Was at", f"{clean(place.path)} until {moment(place.until)}") for place in shown.places),
         ("Fingerprint", video.fingerprint),
+        *_content(shown),
     ]
+
+
+def _content(shown: "VideoDetailResponse") -> list[tuple[str, str]]:
+    """Give what is known of the whole content."""
+    if (checksum := shown.checksum) is None:
+        return []
+    facts = [("Checksum", f"{checksum.algorithm} {checksum.digest}, checked {moment(checksum.checked_at)}")]
+    if checksum.damaged_at is not None:
+        found = f": it hashes to {checksum.found}" if checksum.found else ""
+        facts.append(("Damaged since", moment(checksum.damaged_at) + found))
+    return facts
 
 
 def _camera(shown: "VideoDetailResponse") -> str | None:

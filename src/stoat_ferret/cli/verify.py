@@ -25,7 +25,7 @@ HELP = help_text(
     "Reads what was not read yet, and with --check also whether the rest is still what it was, what was checked "
     "longest ago first. A file whose content is another, though its size and time are the same, is damaged; it is "
     "reported and never taken for the new truth. It is a job: it goes on after a crash, and a running server does it "
-    "if there is one. Exits with 1 if anything is damaged.",
+    "if there is one. Exits with 1 if anything is damaged or could not be read.",
     examples="stoat verify ~/Videos\nstoat verify --check --older-than 90 --max-bytes 500G --rate 50M\n"
     "stoat verify --damaged\nstoat verify --accept 01934f5e-9d0a-7aa1-9e7e-0a86a1b5a7c3",
     related="stoat manifest, stoat scan, stoat jobs",
@@ -96,13 +96,16 @@ def verify(
         output.write_json(JobStatusResponse.of(job))
     else:
         _print_ending(job)
-    return _status(job)
+    return status_after(job)
 
 
-def _status(job: Job) -> ExitStatus:
+def status_after(job: Job) -> ExitStatus:
+    """Give the exit status for a verification that has ended."""
     if job.status is JobStatus.CANCELLED:
         return ExitStatus.CANCELLED
-    return ExitStatus.FAILED if job.status is not JobStatus.COMPLETE or (job.result or {})["damaged"] else ExitStatus.OK
+    result = job.result or {}
+    wrong = job.status is not JobStatus.COMPLETE or result["damaged"] or result["failed"]
+    return ExitStatus.FAILED if wrong else ExitStatus.OK
 
 
 async def _follow(runtime: "Runtime", options: "VerifyOptions", *, silent: bool) -> Job:
