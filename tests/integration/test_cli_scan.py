@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -83,6 +84,27 @@ def test_a_folder_that_cannot_be_scanned(tmp_path: Path, name: str, status: int,
     assert done.stderr.startswith("error: ")
     assert part in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_single_file_that_is_gone_is_settled(tmp_path: Path) -> None:
+    """By itself, as over HTTP; what nobody knows is named, and is no success."""
+    films = large_folder(tmp_path / "films", 3)
+    (films / "below").mkdir()
+    os.link(films / "0.mp4", films / "below" / "x.mp4")
+    data = ("--data-dir", tmp_path / "data")
+    assert stoat("scan", films, *data).returncode == 0
+    (films / "0.mp4").unlink()
+    (films / "1.mp4").unlink()
+    done = stoat("scan", films / "0.mp4", *data)
+    assert (done.returncode, "1 missing" in done.stdout) == (0, True), done.stderr
+    states = [json.loads(stoat("show", films / f"{n}.mp4", "--json", *data).stdout)["state"] for n in range(3)]
+    assert states == ["missing", "available", "available"]
+    done = stoat("scan", films / "new.mp4", *data)
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
+    assert f"{films}/new.mp4 is neither on disk nor in the catalogue" in done.stderr
+    shutil.rmtree(films / "below")
+    done = stoat("scan", films / "below", *data)
+    assert (done.returncode, "1 missing" in done.stdout) == (0, True), done.stderr
 
 
 def test_a_library_that_is_away_fails_the_job(tmp_path: Path, clips: Path) -> None:

@@ -175,7 +175,7 @@ def retry_job(
         if submission.joined:
             output.say("An equal job waits already; this is its id.")
         if idle:
-            output.say("The job waits: nobody runs jobs now. `stoat serve` and `stoat worker` do.")
+            output.say(wording.NOBODY_RUNS)
     return ExitStatus.OK
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from stoat_ferret.cli import output
+from stoat_ferret.cli import output, wording
 from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text, path_argument
 from stoat_ferret.cli.output import Column
@@ -256,10 +256,13 @@ def purge_library(
     with opened(quiet_settings(data_dir, database_url)) as runtime:
         request = purge_request(_find(runtime.repository, which), older_than_days, runtime.settings)
         job = asyncio.run(runtime.queue.submit(request)).job
+        idle = not asyncio.run(runtime.queue.live_workers())
     if as_json:
         output.write_json(JobStatusResponse.of(job))
     else:
         output.write(job.id)
+    if idle:
+        output.say(wording.NOBODY_RUNS)
     return ExitStatus.OK
 
 

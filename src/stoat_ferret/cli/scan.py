@@ -15,12 +15,14 @@ from stoat_ferret.cli.options import AsJson, DatabaseUrl, DataDir, help_text, pa
 from stoat_ferret.cli.output import Column
 from stoat_ferret.cli.session import opened, quiet_settings
 from stoat_ferret.cli.text import absolute_path, clean, clean_path, count
+from stoat_ferret.errors import InvalidPathError
 from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.library.models import Outcome
 
 if TYPE_CHECKING:
     from stoat_ferret.library.repository import LibraryRepository
     from stoat_ferret.runtime import Runtime
+    from stoat_ferret.scan.rules import Rules
     from stoat_ferret.scan.scope import ScanOptions
 
 FAILURES_SHOWN = 20
@@ -74,11 +76,10 @@ def scan(
     settings = quiet_settings(data_dir, database_url)
     path = absolute_path(folder)
     options = ScanOptions(path=path, recursive=recursive, force=force, accept_loss=accept_loss, dry_run=dry_run)
-    above, _, name = path.rpartition(b"/")
-    # Of any other file it is said that it is no folder.
-    if Rules(settings.video_extensions).is_video_name(name) and os.path.isfile(path):  # noqa: PTH113 - bytes
-        options = replace(options, path=above or b"/", recursive=False, only=name)
     with opened(settings, create=True) as runtime:
+        if _is_one_file(path, Rules(settings.video_extensions), runtime.repository):
+            above, _, name = path.rpartition(b"/")
+            options = replace(options, path=above or b"/", recursive=False, only=name)
         if detach:
             return asyncio.run(_leave(runtime, options, as_json=as_json))
         job = asyncio.run(_follow(runtime, options, silent=as_json))
@@ -89,6 +90,29 @@ def scan(
     else:
         print_ending(job, dry_run=dry_run)
     return status_after(job, strict=strict)
+
+
+def _is_one_file(path: bytes, rules: "Rules", repository: "LibraryRepository") -> bool:
+    """Tell whether a path is that of a single video, which may be gone.
+
+    Raises:
+        InvalidPathError: nothing is there, in a folder that is catalogued, and nothing is known to have been there.
+    """
+    from stoat_ferret.library import history, traces
+
+    if os.path.exists(path):  # noqa: PTH110 - bytes, which pathlib does not take
+        # Of any other file it is said that it is no folder.
+        return rules.is_video_name(path.rpartition(b"/")[2]) and os.path.isfile(path)  # noqa: PTH113 - bytes
+    library = repository.covering_library(path)
+    if library is None or library.path_bytes == path:
+        return False
+    database = repository.database
+    if history.videos_at(database, path) or history.reject_at(database, path):
+        return True
+    if repository.folder(path) or traces.sample_below(database, path, 1):
+        return False
+    msg = f"{clean_path(path)} is neither on disk nor in the catalogue. Check the spelling, or mount its disk."
+    raise InvalidPathError(msg)
 
 
 async def _submit(runtime: "Runtime", options: "ScanOptions") -> Job:
@@ -105,7 +129,7 @@ async def _leave(runtime: "Runtime", options: "ScanOptions", *, as_json: bool) -
     else:
         output.write(job.id)
     if not await runtime.queue.live_workers():
-        output.say("The job waits: nobody runs jobs now. `stoat serve` and `stoat worker` do.")
+        output.say(wording.NOBODY_RUNS)
     return ExitStatus.OK
 
 

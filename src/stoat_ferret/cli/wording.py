@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stoat_ferret import paths
 from stoat_ferret.api.schemas.times import from_microseconds
 from stoat_ferret.cli.text import clean, count, duration, size, span
 from stoat_ferret.jobs.model import Job, JobStatus
@@ -28,6 +29,7 @@ OUTCOMES = {
     "failed": "failed",
 }
 """The outcomes of a scan in the order in which they are told, and how."""
+NOBODY_RUNS = "The job waits: nobody runs jobs now. `stoat serve` and `stoat worker` do."
 
 
 def phase_name(job: Job, *, ending: bool) -> str:
@@ -77,11 +79,14 @@ def job_ending(job: Job) -> str:
 
 
 def about(job: Job) -> str:
-    """Say what a job is about: its folder, and what was asked for besides."""
+    """Say what a job is about: its folder or file, and what was asked for besides."""
     switches = [f"--{name.replace('_', '-')}" for name in ("force", "accept_loss", "dry_run") if job.payload.get(name)]
-    if job.payload.get("recursive") is False:
+    place = str(job.payload.get("path") or "")
+    if "only" in job.payload:
+        place = f"{place.rstrip('/')}/{paths.display(paths.decode_base64(job.payload['only']))}"
+    elif job.payload.get("recursive") is False:
         switches.append("--no-recursive")
-    return " ".join([str(job.payload.get("path", "")), *switches]).strip()
+    return " ".join([place, *switches]).strip()
 
 
 def share(job: Job) -> str:

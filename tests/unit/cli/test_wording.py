@@ -6,6 +6,7 @@ import pytest
 
 from stoat_ferret.cli import wording
 from stoat_ferret.jobs.model import JobStatus
+from stoat_ferret.paths import encode_base64
 from tests.unit.cli.examples import DETAIL, job
 
 
@@ -60,6 +61,8 @@ def test_what_a_job_is_about() -> None:
     payload = {"path": "/videos", "force": True, "accept_loss": False, "recursive": False}
     assert wording.about(job(payload=payload)) == "/videos --force --no-recursive"
     assert wording.about(job(payload={})) == ""
+    payload |= {"path_bytes": encode_base64(b"/videos"), "only": encode_base64(b"a\n\xff.mp4")}
+    assert wording.about(job(payload=payload)) == "/videos/a\n\N{REPLACEMENT CHARACTER}.mp4 --force"
 
 
 def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
