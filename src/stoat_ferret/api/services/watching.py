@@ -36,6 +36,8 @@ RETRY_SECONDS = 10.0
 """How often a folder that is not there is looked for."""
 SILENT_KINDS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "fuse.", "davfs", "vboxsf", "vmhgfs", "virtiofs")
 """File systems, by how their type begins, on which others may change files of which this machine is not told."""
+FUSE = "fuse"
+"""What a program of the user's answers for and does not name. Not `fuseblk`, which is a disk of this machine's."""
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +148,7 @@ class LibraryWatch(threading.Thread):
         here = self._rules.here(self._watched.path)
         for point in [here, *mounts.points_below(here)]:
             kind = mounts.volume_of(point).kind
-            if kind.startswith(SILENT_KINDS):
+            if kind == FUSE or kind.startswith(SILENT_KINDS):
                 return f"{paths.display(point)} lies on {kind}, which does not tell of changes that others make."
         return None
 
