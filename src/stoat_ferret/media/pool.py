@@ -67,7 +67,8 @@ class ProbePool:
         workers: processes at work at the same time.
         deadline_seconds: for one file.
         memory_limit_bytes: address space of one process.
-        queue_depth: tasks handed to a process ahead, the one it works on included.
+        queue_depth: tasks handed to a process ahead, the one it works on included: enough for it to be at work while
+            who drives the pool stores a batch of outcomes.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class ProbePool:
         workers: int = 2,
         deadline_seconds: float = 30.0,
         memory_limit_bytes: int = 2 << 30,
-        queue_depth: int = 4,
+        queue_depth: int = 32,
     ) -> None:
         if workers < 1 or queue_depth < 1 or deadline_seconds <= 0:
             raise ValueError("workers, queue_depth and deadline_seconds must be positive")
