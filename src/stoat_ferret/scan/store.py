@@ -40,6 +40,7 @@ class Writer:
         self._tracer = tracer
         self._at_once = at_once
         self._undecided: list[tuple[OpenFolder, FileResult]] = []
+        self._decided = False  # of what is gathered now it is known where it was before
         self._transaction = transaction
         self._job_id = job_id
         self._dry_run = dry_run
@@ -82,12 +83,16 @@ class Writer:
 
     def decide(self) -> None:
         """Write the files that may have been elsewhere, now that all others were looked at."""
-        waiting, self._undecided = self._undecided, []
-        at_once, self._at_once = self._at_once, True
-        for folder, result in waiting:
-            self.add(folder, result)
         self.flush()
-        self._at_once = at_once
+        waiting, self._undecided = self._undecided, []
+        # About all of them at once, since one may have a better right than another; stored as any others.
+        decided = self._tracer.by_content([result for _, result in waiting])
+        self._decided = True
+        for (folder, _), result in zip(waiting, decided, strict=True):
+            self.add(folder, result)
+            self.flush_if_due()
+        self.flush()
+        self._decided = False
 
     def flush_if_due(self) -> None:
         """Write if there is enough to write, or if it has waited long enough."""
@@ -98,7 +103,8 @@ class Writer:
         """Write all that was gathered."""
         now = time.monotonic()
         if self._folders:
-            self._relate_all()
+            if not self._decided:
+                self._relate_all()
             with self._transaction() as connection:
                 batches = [folder.batch for folder in self._folders.values()]
                 keys = apply(connection, self._job_id, batches, dry_run=self._dry_run)
