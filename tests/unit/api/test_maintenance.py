@@ -14,7 +14,7 @@ from stoat_ferret.api.services.maintenance import MAINTENANCE_JOB_TYPE, maintena
 from stoat_ferret.db.engine import Database, open_sqlite
 from stoat_ferret.db.job_tables import idempotency_keys
 from stoat_ferret.db.soundness import fold_log, problem_of
-from stoat_ferret.db.tables import gone, job_claims, ledger, libraries, scan_costs
+from stoat_ferret.db.tables import gone, job_claims, ledger, libraries, scan_costs, videos
 from stoat_ferret.errors import StorageBusyError
 from stoat_ferret.jobs.model import Job, JobOutcome, JobRequest, JobStatus, OnceKey
 from stoat_ferret.jobs.queue import InMemoryJobQueue
@@ -115,6 +115,34 @@ def test_what_is_old_goes_with_all_that_it_left(house: House) -> None:
     assert house.rows(idempotency_keys) == 1
     assert jobs_with_remains(house.catalogue, "", 10) == (young, job.id)
     assert (house.rows(ledger), house.rows(scan_costs), house.rows(gone)) == (3, 1, 1)
+
+
+def test_what_is_missing_for_longer_than_its_library_keeps_it_is_forgotten(
+    house: House, stage: Stage, tmp_path: Path
+) -> None:
+    """What is missing for less stays, and so does all of a library that keeps entries for ever."""
+    kept, forever = tmp_path / "kept", tmp_path / "forever"
+    for folder in (kept, forever):
+        for name in ("stays", "long", "short"):
+            put(folder / f"{name}.mp4", f"{folder.name} {name}")
+        stage.scan(folder)
+        for name in ("long", "short"):
+            (folder / f"{name}.mp4").unlink()
+        assert stage.counts(folder) == {"unchanged": 1, "missing": 2}
+    for library in stage.repository.libraries():
+        if library.path_bytes == bytes(kept):
+            stage.repository.update_library(library.id, keep_missing_days=30.0)
+    with house.catalogue.write() as connection:
+        for name, days in (("long", 30.01), ("short", 29.99)):
+            since = house.clock() - int(days * DAY * 1_000_000)
+            rows = update(videos).where(videos.c.filename == f"{name}.mp4")
+            connection.execute(rows.values(missing_since=since))
+    job = house.maintain()
+    assert job.result is not None
+    assert job.result["missing_purged"] == 1
+    left = {path.removeprefix(bytes(tmp_path) + b"/").decode() for path in stage.states()}
+    files = {f"{folder}/{name}.mp4" for folder in ("kept", "forever") for name in ("stays", "long", "short")}
+    assert left == files - {"kept/long.mp4"}
 
 
 def test_what_a_crash_left_behind_is_found(house: House) -> None:
