@@ -114,11 +114,13 @@ database.close()
 """
 
 
-def test_an_unchanged_file_is_not_opened(real: Stage, footage: Path, tmp_path: Path) -> None:
-    """By no process at all: the kernel is asked, where it can be."""
+def opens(footage: Path, tmp_path: Path) -> tuple[list[str], list[str]]:
+    """Scan in a process of its own, and give what it printed, and each open of anything in the footage.
+
+    Whatever process it is: the kernel is asked, where it can be.
+    """
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
-    real.scan(footage)
     trace = tmp_path / "trace"
     command: list[str | Path] = ["strace", "-f", "-qq", "-o", trace, "-y", "-e", "trace=open,openat,openat2,creat"]
     root = Path(__file__).resolve().parents[2]
@@ -132,10 +134,33 @@ def test_an_unchanged_file_is_not_opened(real: Stage, footage: Path, tmp_path: P
         pytest.skip("strace may not be used here")
     if "ptrace" in done.stderr and "not permitted" in done.stderr:
         pytest.skip("strace may not trace here")
-    assert done.stdout.split() == ["2", "0"], done.stderr
-    opened = [line for line in trace.read_text(errors="replace").splitlines() if str(footage) in line]
+    assert done.stdout, done.stderr
+    lines = trace.read_text(errors="replace").splitlines()
+    opened = [line for line in lines if f'"{footage}' in line]  # a call that was interrupted has a second line
     assert opened, "the folders at least are opened"
-    assert [line for line in opened if "O_DIRECTORY" not in line] == []
+    return done.stdout.split(), [line for line in opened if "O_DIRECTORY" not in line]
+
+
+def test_an_unchanged_file_is_not_opened(real: Stage, footage: Path, tmp_path: Path) -> None:
+    """By no process at all."""
+    real.scan(footage)
+    assert opens(footage, tmp_path) == (["2", "0"], [])
+
+
+MOST_OPENS = {"a.mp4": 1, "b.mov": 1, "c.mkv": 3, "d.avi": 3}
+"""By container: what is examined by its headers is opened once; for the others FFmpeg opens the file again."""
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_a_new_file_is_opened_once(tmp_path: Path) -> None:
+    """On a network share each open costs a round trip."""
+    footage = tmp_path / "new"
+    for number, name in enumerate(MOST_OPENS):
+        place_clip(footage / name, container=name.partition(".")[2], seed=number)
+    age(footage)
+    _, opened = opens(footage, tmp_path)
+    counts = {name: sum(f'"{footage}/{name}"' in line for line in opened) for name in MOST_OPENS}
+    assert all(1 <= counts[name] <= most for name, most in MOST_OPENS.items()), counts
 
 
 def test_a_folder_closed_to_another_user_proves_nothing(real: Stage, tmp_path: Path) -> None:
