@@ -36,7 +36,6 @@ BITING = {
     "ffconcat/tcp.mp4": "an address",
     "vobsub/sibling.idx": "a file",
     "dref-alias/sibling.mp4": "a file",
-    "named-picture/%03d.png": "a file",
 }
 """Some that FFmpeg would obey, were it let."""
 

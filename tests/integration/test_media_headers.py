@@ -1,7 +1,6 @@
 """Files that are examined by their headers alone: the same must come of it as with decoders."""
 
 import json
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from stoat_ferret.errors import StoatError
 from stoat_ferret.media import headers, probe
 from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.source import opened
 from tests.media_files import AudioTrack, SubtitleTrack, clip_file, samples_folder, truncate
 
 PLAIN: tuple[dict[str, Any], ...] = (
@@ -52,11 +52,8 @@ DOUBTFUL: tuple[dict[str, Any], ...] = (
 
 
 def by_headers(path: Path) -> MediaInfo | None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return probe._from_headers(descriptor)  # whether it is used is what is asked
-    finally:
-        os.close(descriptor)
+    with opened(bytes(path)) as source:
+        return probe._from_headers(source)  # whether it is used is what is asked
 
 
 @pytest.mark.parametrize("fields", PLAIN, ids=repr)
@@ -71,11 +68,8 @@ def test_where_they_do_not_the_decoders_are_asked(fields: dict[str, Any]) -> Non
     """And whoever asks does not notice."""
     path = clip_file(**fields)
     assert by_headers(path) is None
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        assert probe.probe(bytes(path), descriptor) == probe.probe(bytes(path))
-    finally:
-        os.close(descriptor)
+    with opened(bytes(path)) as source:
+        assert probe.probe(bytes(path), source) == probe.probe(bytes(path))
 
 
 def test_no_decoder_is_opened_for_what_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,14 +84,13 @@ def test_a_file_of_which_the_end_is_lacking_is_the_same_both_ways(tmp_path: Path
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(clip_file(fast_start=fast_start).read_bytes())
         truncate(path, 0.6)
-        descriptor = os.open(path, os.O_RDONLY)
         both = []
-        for given in (descriptor, None):
-            try:
-                both.append(probe.probe(bytes(path), given))
-            except StoatError as error:
-                both.append(error.message)  # type: ignore[arg-type]
-        os.close(descriptor)
+        with opened(bytes(path)) as source:
+            for given in (source, None):
+                try:
+                    both.append(probe.probe(bytes(path), given))
+                except StoatError as error:
+                    both.append(error.message)  # type: ignore[arg-type]
         assert both[0] == both[1]
 
 

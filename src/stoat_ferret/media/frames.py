@@ -10,6 +10,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from stoat_ferret.errors import NoPictureError
 from stoat_ferret.media import picture
 from stoat_ferret.media.probe import decode_frame, open_media
+from stoat_ferret.media.source import Source
 from stoat_ferret.media.tone import Transfer, to_standard
 
 ImageFormat = Literal["jpeg", "webp"]
@@ -26,20 +27,21 @@ _ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def thumbnail(path: bytes, width: int, image_format: ImageFormat) -> bytes:
+def thumbnail(path: bytes, width: int, image_format: ImageFormat, source: Source | None = None) -> bytes:
     """Give a picture from a tenth into the film, as it is meant to be seen: upright, square pixels, standard range.
 
     Args:
         path: absolute; any bytes.
         width: in pixels; never exceeded, and never more than the film's own width as shown.
         image_format: of the result.
+        source: the same file; spares opening it.
 
     Raises:
         NoPictureError: no picture can be decoded.
         MediaError: the file cannot be opened; as `probe`.
     """
     for position, keyframe in ((POSITION, True), (None, True), (None, False)):
-        with open_media(path) as container:
+        with open_media(path, source) as container:
             frame, ratio = _frame(container, position, keyframe)
         if frame is not None:
             try:

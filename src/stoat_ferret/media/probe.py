@@ -4,7 +4,6 @@ Every field agrees with what ffprobe says of the same file, or is None. Run it i
 are made by others, and FFmpeg reads them in C.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -27,6 +26,7 @@ from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from stoat_ferret.media.light import SideData, with_light
 from stoat_ferret.media.origin import origin, without_location
 from stoat_ferret.media.refusal import refusal
+from stoat_ferret.media.source import Source, opened
 
 MINIMUM_PYAV = (18, 1)
 MINIMUM_FFMPEG = (8, 1, 2)
@@ -55,13 +55,13 @@ def _require(name: str, version: str, minimum: tuple[int, ...]) -> None:
         raise UnsupportedMediaLibraryError(msg)
 
 
-def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
+def probe(path: bytes, source: Source | None = None) -> MediaInfo:
     """Examine a video file.
 
     Args:
         path: absolute; any bytes.
-        descriptor: the same file, open for reading; spares opening it again where its headers say enough. Its position
-            is used.
+        source: the same file. If it is given, it is not opened again, and what its headers say is taken where they say
+            enough; without, the file is opened here, and its decoders are asked.
 
     Raises:
         ValueError: the path is relative, which FFmpeg could take for an address.
@@ -70,7 +70,7 @@ def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
         IncompleteFileError: a container whose index is missing, or nothing at all.
         NoVideoStreamError: media, but no moving picture.
     """
-    info = examine(path, descriptor)
+    info = examine(path, source)
     pictures = [stream for stream in info.streams if stream.kind == "video"]
     if any(not stream.attached_picture for stream in pictures):
         return info
@@ -84,45 +84,58 @@ def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
     raise NoVideoStreamError(f"The file holds no picture stream (only {kinds}), so it is not a video.")
 
 
-def examine(path: bytes, descriptor: int | None = None) -> MediaInfo:
+def examine(path: bytes, source: Source | None = None) -> MediaInfo:
     """Examine any media file, with or without pictures; otherwise as `probe`."""
     _require_absolute(path)
-    if descriptor is not None and (info := _from_headers(descriptor)) is not None:
-        return info
-    with open_media(path) as container:
-        return _describe(container, {})
+    info = None if source is None else _from_headers(source)
+    if info is None:
+        with open_media(path, source) as container:
+            info = _describe(container, {})
+    return info
 
 
-def _from_headers(descriptor: int) -> MediaInfo | None:
+def _from_headers(source: Source) -> MediaInfo | None:
     """Examine a QuickTime or MP4 file by its headers alone; None where they do not say all, or cannot be read."""
-    if not starts_with_box(os.pread(descriptor, 8, 0)):
+    if not starts_with_box(source.head()):
         return None
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    options = HEADER_OPTIONS | {"fd": str(descriptor)}
+    source.seek(0)
     try:
-        with av.open("fd:", options=options, metadata_errors="replace") as container:
+        with av.open(source, "r", options=HEADER_OPTIONS, metadata_errors="replace") as container:
             found = headers.complete(container) if container.format.name.startswith("mov") else None
-            return None if found is None else _describe(container, found)
+            info = None if found is None else _describe(container, found)
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
-        return None
+        info = None
+    source.check()
+    return info
 
 
 @contextmanager
-def open_media(path: bytes) -> Iterator[InputContainer]:
+def open_media(path: bytes, source: Source | None = None) -> Iterator[InputContainer]:
     """Open a file for demuxing, in the only way that is safe with files made by others.
+
+    Args:
+        path: absolute; any bytes.
+        source: the same file; spares opening it.
 
     Raises:
         As `probe`, but for NoVideoStreamError.
     """
     _require_absolute(path)
+    if source is None:
+        with opened(path) as own, open_media(path, own) as container:
+            yield container
+        return
+    source.seek(0)
     try:
-        container = av.open(os.fsdecode(path), options=open_options(path), metadata_errors="replace")
+        container = av.open(source, "r", options=open_options(source.head()), metadata_errors="replace")
     except av.FFmpegError as error:
+        source.check()
         raise refusal(path, error) from error
     with container:
         yield container
+    source.check()
 
 
 def _require_absolute(path: bytes) -> None:

@@ -1,0 +1,131 @@
+"""A file as it is examined: opened once, by us, and given to FFmpeg to read from; FFmpeg opens nothing."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stoat_ferret.errors import UnreadableFileError
+
+SHORTEST_READ = 64 * 1024
+"""Read at a place where nothing was read before it."""
+LONGEST_READ = 1024 * 1024
+"""Reached by doubling, where reading goes on from place to place."""
+
+Part = tuple[int, bytes]
+"""Where it begins, and its bytes."""
+
+
+class Source:
+    """An open file, for `av.open`: seekable, read-only, and named as the file is, as some formats are told by that.
+
+    What was asked for by `part` is kept and not read again. A read that fails looks like the file's end to FFmpeg,
+    which cannot be relied upon to hand an error on; `check` tells. The descriptor's position is not used.
+
+    Args:
+        descriptor: open for reading; whoever opened it closes it.
+        path: absolute.
+        size: in bytes; None to look.
+    """
+
+    def __init__(self, descriptor: int, path: bytes, size: int | None = None) -> None:
+        self.name = os.fsdecode(path)
+        self.size = os.fstat(descriptor).st_size if size is None else size
+        self._descriptor = descriptor
+        self._position = 0
+        self._kept: list[Part] = []
+        self._ahead: Part = (0, b"")
+        self._problem: OSError | None = None
+
+    def part(self, offset: int, length: int) -> bytes:
+        """Give bytes of the file, and keep them; fewer only at its end.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for start, data in self._kept:
+            if start <= offset and offset + length <= start + len(data):
+                return data[offset - start : offset - start + length]
+        pieces, at = [], offset
+        # A single read may give less on network file systems.
+        while at < offset + length and (piece := os.pread(self._descriptor, offset + length - at, at)):
+            pieces.append(piece)
+            at += len(piece)
+        data = b"".join(pieces)
+        self._kept.append((offset, data))
+        return data
+
+    def head(self) -> bytes:
+        """Give the file's first 64 KiB, or all of a shorter one; nothing where they cannot be read."""
+        try:
+            return self.part(0, min(SHORTEST_READ, self.size))
+        except OSError as error:
+            self._problem = error
+            return b""
+
+    def check(self) -> None:
+        """Make sure that all that was read was there.
+
+        Raises:
+            UnreadableFileError: the file system refused.
+        """
+        if self._problem is not None:
+            raise unreadable(self._problem) from self._problem
+
+    def read(self, length: int) -> bytes:
+        """Give up to `length` bytes, never more; nothing at the end."""
+        at = self._position
+        start, data = next(
+            (part for part in (*self._kept, self._ahead) if part[0] <= at < part[0] + len(part[1])), (0, b"")
+        )
+        if not data:
+            start, data = at, self._read_ahead(at)
+        found = data[at - start : at - start + length]
+        self._position += len(found)
+        return found
+
+    def _read_ahead(self, offset: int) -> bytes:
+        """Read from `offset` on: more than is wanted now, but nothing that is kept."""
+        before = self._ahead
+        goes_on = offset == before[0] + len(before[1])
+        length = min(2 * len(before[1]), LONGEST_READ) if goes_on else SHORTEST_READ
+        length = min([max(length, SHORTEST_READ), *(start - offset for start, _ in self._kept if start > offset)])
+        try:
+            data = os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            self._problem = error
+            return b""
+        self._ahead = (offset, data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, and give it; a negative number where there is none."""
+        place = offset + (0, self._position, self.size)[whence]
+        if place >= 0:
+            self._position = place
+        return place
+
+    def tell(self) -> int:
+        """Give the place of the next read."""
+        return self._position
+
+
+def unreadable(error: OSError) -> UnreadableFileError:
+    """Say for a person that the file system refused."""
+    return UnreadableFileError(f"The file could not be read: {error.strerror or error}.")
+
+
+@contextmanager
+def opened(path: bytes) -> Iterator[Source]:
+    """Open a file.
+
+    Raises:
+        UnreadableFileError: the file system refused.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unreadable(error) from error
+    try:
+        yield Source(descriptor, path)
+    finally:
+        os.close(descriptor)
