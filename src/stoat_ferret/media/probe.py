@@ -19,18 +19,17 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import headers, picture, streams, timing
+from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing
 from stoat_ferret.media.dump import parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
-from stoat_ferret.media.light import SideData, with_light
+from stoat_ferret.media.light import SideData, of_frame, with_light
 from stoat_ferret.media.origin import origin, without_location
 from stoat_ferret.media.refusal import refusal
 from stoat_ferret.media.source import Source, opened
 
 MINIMUM_PYAV = (18, 1)
 MINIMUM_FFMPEG = (8, 1, 2)
-_MICROSECONDS = Fraction(1, av.time_base)
 _MOST_INDEX_ENTRIES = 500_000
 _PACKETS_FOR_A_FRAME = 120
 
@@ -90,25 +89,39 @@ def examine(path: bytes, source: Source | None = None) -> MediaInfo:
     info = None if source is None else _from_headers(source)
     if info is None:
         with open_media(path, source) as container:
-            info = _describe(container, {})
+            info = _describe(container, container.format.name, headers.Found())
     return info
 
 
 def _from_headers(source: Source) -> MediaInfo | None:
-    """Examine a QuickTime or MP4 file by its headers alone; None where they do not say all, or cannot be read."""
-    if not starts_with_box(source.head()):
-        return None
-    source.seek(0)
+    """Examine a QuickTime, MP4 or Matroska file without decoding; None where it does not say all, or cannot be read."""
+    head = source.head()
     try:
-        with av.open(source, "r", options=HEADER_OPTIONS, metadata_errors="replace") as container:
-            found = headers.complete(container) if container.format.name.startswith("mov") else None
-            info = None if found is None else _describe(container, found)
+        if starts_with_box(head):
+            info = _from_boxes(source)
+        else:
+            info = _from_elements(source) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
         info = None
     source.check()
     return info
+
+
+def _from_boxes(source: Source) -> MediaInfo | None:
+    source.seek(0)
+    with av.open(source, "r", options=HEADER_OPTIONS, metadata_errors="replace") as container:
+        found = headers.complete(container) if container.format.name.startswith("mov") else None
+        return None if found is None else _describe(container, container.format.name, found)
+
+
+def _from_elements(source: Source) -> MediaInfo | None:
+    source.seek(0)
+    options = HEADER_OPTIONS | matroska.OPTIONS
+    with av.open(source, "r", format="matroska", options=options, metadata_errors="replace") as container:
+        found = matroska.complete(container, source)
+        return None if found is None else _describe(container, matroska.CONTAINER, found)
 
 
 @contextmanager
@@ -144,29 +157,35 @@ def _require_absolute(path: bytes) -> None:
         raise ValueError(msg)
 
 
-def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) -> MediaInfo:
-    """Say what is known of an open file; `found` has fields of its streams that were found out otherwise."""
+def _describe(container: InputContainer, name: str, found: headers.Found) -> MediaInfo:
+    """Say what is known of an open file of a format, of which something was found out otherwise."""
     summary = {} if _may_be_forged(container) else parse_summary(_summary(container))
     described = [
-        streams.describe(stream, summary.get(stream.index), found.get(stream.index)) for stream in container.streams
+        streams.describe(stream, summary.get(stream.index), found.streams.get(stream.index))
+        for stream in container.streams
     ]
     first = next((s for s in described if s.kind == "video" and not s.attached_picture), None)
     sound = next((s for s in described if s.kind == "audio"), None)
     tags = streams.short_tags(container.metadata)
     info: dict[str, Any] = {}
+    start_time = timing.seconds(container.start_time, timing.MICROSECONDS)
     if first is not None:
-        frame = None
-        if first.color_transfer == picture.PQ:
+        frame: SideData | None = None
+        light = found.light.get(first.index)
+        if light is not None:
+            frame = {}
+        elif first.color_transfer == picture.PQ:
             frame = _frame_side_data(container, container.streams[first.index])
-        if frame is not None:
-            described[described.index(first)] = first = with_light(first, frame)
-        info = _picture_fields(container, first, frame)
+            light = None if frame is None else of_frame(frame)
+        if light is not None:
+            described[described.index(first)] = first = with_light(first, light)
+        info = _picture_fields(container, name, first, frame)
     if sound is not None:
         info |= {"audio_codec": sound.codec, "audio_channels": sound.channels}
     return MediaInfo(
-        container=container.format.name,
-        duration=timing.positive(timing.seconds(container.duration, _MICROSECONDS)),
-        start_time=timing.seconds(container.start_time, _MICROSECONDS),
+        container=name,
+        duration=timing.positive(timing.seconds(container.duration, timing.MICROSECONDS)),
+        start_time=start_time if found.start_time is None else found.start_time,
         bit_rate=container.bit_rate or None,
         timecode=_timecode(tags, first, described),
         streams=tuple(described),
@@ -211,7 +230,7 @@ def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:
             yield ChapterInfo(index=index, start=start, end=end, title=chapter["metadata"].get("title"))
 
 
-def _picture_fields(container: InputContainer, first: StreamInfo, frame: SideData | None) -> dict[str, Any]:
+def _picture_fields(container: InputContainer, name: str, first: StreamInfo, frame: SideData | None) -> dict[str, Any]:
     """Give the file's own picture fields, from its first picture stream."""
     stream: Any = container.streams[first.index]
     ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
@@ -228,7 +247,7 @@ def _picture_fields(container: InputContainer, first: StreamInfo, frame: SideDat
         "pixel_format": first.pixel_format,
         "frame_rate": first.frame_rate,
         "frame_rate_float": round(float(average), 3) if average else None,
-        "vfr": _uneven(container.format.name, stream),
+        "vfr": _uneven(name, stream),
         "hdr": picture.dynamic_range(
             transfer=first.color_transfer,
             bits=first.bit_depth,

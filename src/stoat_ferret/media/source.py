@@ -8,7 +8,7 @@ from stoat_ferret.errors import UnreadableFileError
 
 SHORTEST_READ = 64 * 1024
 """Read at a place where nothing was read before it."""
-LONGEST_READ = 1024 * 1024
+LONGEST_READ = 512 * 1024
 """Reached by doubling, where reading goes on from place to place."""
 
 Part = tuple[int, bytes]
@@ -74,28 +74,30 @@ class Source:
     def read(self, length: int) -> bytes:
         """Give up to `length` bytes, never more; nothing at the end."""
         at = self._position
-        start, data = next(
-            (part for part in (*self._kept, self._ahead) if part[0] <= at < part[0] + len(part[1])), (0, b"")
-        )
-        if not data:
-            start, data = at, self._read_ahead(at)
-        found = data[at - start : at - start + length]
+        for start, data in (self._ahead, *self._kept):
+            if start <= at < start + len(data):
+                found = data[at - start : at - start + length]
+                break
+        else:
+            found = self._read_on(at, length)
         self._position += len(found)
         return found
 
-    def _read_ahead(self, offset: int) -> bytes:
-        """Read from `offset` on: more than is wanted now, but nothing that is kept."""
+    def _read_on(self, offset: int, wanted: int) -> bytes:
+        """Read from `offset` on: more than is wanted now if that is little, but nothing that is kept."""
         before = self._ahead
         goes_on = offset == before[0] + len(before[1])
-        length = min(2 * len(before[1]), LONGEST_READ) if goes_on else SHORTEST_READ
-        length = min([max(length, SHORTEST_READ), *(start - offset for start, _ in self._kept if start > offset)])
+        length = max(wanted, SHORTEST_READ, 2 * len(before[1]) if goes_on else 0)
+        length = min([length, LONGEST_READ, *(start - offset for start, _ in self._kept if start > offset)])
         try:
             data = os.pread(self._descriptor, length, offset)
         except OSError as error:
             self._problem = error
             return b""
+        if len(data) <= wanted:
+            return data
         self._ahead = (offset, data)
-        return data
+        return data[:wanted]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place, and give it; a negative number where there is none."""
