@@ -9,6 +9,7 @@ import pytest
 
 from stoat_ferret.errors import StoatError
 from stoat_ferret.media import headers, probe
+from stoat_ferret.media.formats import OPEN_OPTIONS
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import opened
 from tests.media_files import AudioTrack, SubtitleTrack, clip_file, samples_folder, truncate
@@ -143,3 +144,31 @@ def test_real_files_are_the_same_both_ways() -> None:
             quick += 1
             assert found == probe.examine(bytes(path)), path
     assert quick >= 13
+
+
+_SOUND = (AudioTrack(channels=2),)
+
+
+@pytest.mark.parametrize("begin", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"audio": _SOUND},
+        {"quality": _BIDIRECTIONAL, "audio": _SOUND},
+        {"quality": {"preset": "medium", "x264-params": "bframes=3:open-gop=1"}},
+        {"quality": {"x264-params": "interlaced=1"}},
+        {"codec": "libx265", "audio": (AudioTrack(codec="ac3"),)},
+        {"codec": "mpeg2video", "audio": (AudioTrack(codec="mp2"),)},
+    ],
+    ids=repr,
+)
+def test_keyframes_say_all_of_a_transport_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], begin: float
+) -> None:
+    """Of one that begins between two of them, too, as recordings of broadcasts do."""
+    path = tmp_path / "x.ts"
+    content = clip_file(container="ts", frames=90, **fields).read_bytes()
+    path.write_bytes(content[round(len(content) * begin) // 188 * 188 :])
+    found = probe.examine(bytes(path))
+    monkeypatch.setattr(probe, "open_options", lambda _start: OPEN_OPTIONS)
+    assert found == probe.examine(bytes(path))

@@ -62,7 +62,7 @@ def _duration(head: bytes, start: int, end: int) -> float | None:
     for identity, begin, stop in _elements(head, start, end):
         content = head[begin:stop]
         if identity == _TIMESTAMP_SCALE:
-            scale = int.from_bytes(content, "big")
+            scale = _unsigned(content)
         elif identity == _DURATION and len(content) in (4, 8):
             (duration,) = struct.unpack(">f" if len(content) == 4 else ">d", content)
     return None if duration is None else duration * scale / 1e9
@@ -73,9 +73,14 @@ def _frame_durations(head: bytes, start: int, end: int) -> tuple[int, ...]:
     for identity, begin, stop in _elements(head, start, end):
         if identity == _TRACK:
             inside = {inner: head[at:until] for inner, at, until in _elements(head, begin, stop or end)}
-            if int.from_bytes(inside.get(_TRACK_TYPE, b""), "big") == _PICTURES:
-                found.append(int.from_bytes(inside.get(_FRAME_DURATION, b""), "big"))
+            if _unsigned(inside.get(_TRACK_TYPE, b"")) == _PICTURES:
+                found.append(_unsigned(inside.get(_FRAME_DURATION, b"")))
     return tuple(found)
+
+
+def _unsigned(content: bytes) -> int:
+    """Read a number (RFC 8794, 7.2); 0 for one that is longer than any may be."""
+    return int.from_bytes(content, "big") if len(content) <= 8 else 0
 
 
 def _elements(data: bytes, start: int, end: int) -> Iterator[Element]:

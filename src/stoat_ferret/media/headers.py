@@ -15,6 +15,11 @@ from av.container import InputContainer
 
 from stoat_ferret.media import covers, packets, parameters, picture, sei
 
+CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
+FIRST_BOX = b"ftyp"
+"""Begins a file of which there is no doubt what it is, so that FFmpeg need not try one format after the other."""
+OPTIONS = {"probesize": "65536"}
+"""For opening: FFmpeg would read megabytes to find out how large cover art is."""
 _UNSPECIFIED = 2
 """What H.273 calls a colour of which nothing is said."""
 _MOST_PACKETS = 300

@@ -21,7 +21,7 @@ from stoat_ferret.errors import (
 )
 from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing
 from stoat_ferret.media.dump import parse_summary
-from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
+from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from stoat_ferret.media.light import SideData, of_frame, with_light
 from stoat_ferret.media.origin import origin, without_location
@@ -97,7 +97,7 @@ def _from_headers(source: Source) -> MediaInfo | None:
     """Examine a QuickTime, MP4 or Matroska file without decoding; None where it does not say all, or cannot be read."""
     head = source.head()
     try:
-        if starts_with_box(head):
+        if head[4:8] == headers.FIRST_BOX:
             info = _from_boxes(source)
         else:
             info = _from_elements(source) if head.startswith(ebml.EBML) else None
@@ -111,9 +111,10 @@ def _from_headers(source: Source) -> MediaInfo | None:
 
 def _from_boxes(source: Source) -> MediaInfo | None:
     source.seek(0)
-    with av.open(source, "r", options=HEADER_OPTIONS, metadata_errors="replace") as container:
-        found = headers.complete(container) if container.format.name.startswith("mov") else None
-        return None if found is None else _describe(container, container.format.name, found)
+    options = HEADER_OPTIONS | headers.OPTIONS
+    with av.open(source, "r", format="mov", options=options, metadata_errors="replace") as container:
+        found = headers.complete(container)
+        return None if found is None else _describe(container, headers.CONTAINER, found)
 
 
 def _from_elements(source: Source) -> MediaInfo | None:

@@ -14,10 +14,9 @@ def element(identity: str, content: bytes, *, unknown: bool = False) -> bytes:
     return bytes.fromhex(identity) + size + content
 
 
-def track(kind: int, frame: int | None = None) -> bytes:
-    return element(
-        "AE", element("83", bytes([kind])) + (b"" if frame is None else element("23E383", frame.to_bytes(4, "big")))
-    )
+def track(kind: int, frame: int | None = None, *, length: int = 4) -> bytes:
+    lasts = b"" if frame is None else element("23E383", frame.to_bytes(length, "big"))
+    return element("AE", element("83", bytes([kind])) + lasts)
 
 
 HEADER = element("1A45DFA3", element("4282", b"matroska"))
@@ -47,6 +46,14 @@ def test_duration_and_frame_durations(info: bytes, duration: float | None) -> No
     content = file_of(element("EC", bytes(5)), element("1549A966", info), TRACKS, CLUSTER)
     assert content.startswith(EBML)
     assert stated(content) == Stated(duration, (40_000_000, 0), len(content))
+
+
+def test_numbers_longer_than_any_may_be() -> None:
+    """Say nothing; a damaged file has them."""
+    content = file_of(
+        element("1549A966", element("2AD7B1", b"\xff" * 999) + LASTS), element("1654AE6B", track(1, 1 << 800))
+    )
+    assert stated(content) == Stated(0.0, (0,), len(content))
 
 
 def test_a_recording_of_unknown_length() -> None:
