@@ -25,6 +25,7 @@ from stoat_ferret.errors import MediaError
 from stoat_ferret.media import probe as media
 from stoat_ferret.media.fingerprint import fingerprint
 from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.source import Source, opened
 from stoat_ferret.statx import birth_ns
 
 T = TypeVar("T")
@@ -52,19 +53,18 @@ def examine(path: bytes) -> Clock:
     """Examine one file step by step."""
     clock = Clock()
 
-    def look() -> tuple[int, int]:
+    def look() -> tuple[int, Source]:
         os.stat(path)  # noqa: PTH116 - a path of bytes
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        size = os.fstat(descriptor).st_size
         birth_ns(descriptor)
-        return descriptor, size
+        return descriptor, Source(descriptor, path)
 
-    descriptor, size = clock("state", look)
+    descriptor, source = clock("state", look)
     try:
-        clock("fingerprint", lambda: fingerprint(descriptor, size))
+        clock("fingerprint", lambda: fingerprint(source))
         info: MediaInfo | None = None
         with suppress(MediaError):
-            info = clock("facts", lambda: media.probe(path, descriptor))
+            info = clock("facts", lambda: media.probe(path, source))
         clock("json", lambda: json.dumps(info.to_json() if info else None))
     finally:
         os.close(descriptor)
@@ -91,8 +91,8 @@ def measure(files: list[Path], runs: int) -> dict[str, Any]:
 
 def by_headers(path: Path) -> bool:
     """Tell whether a file's headers say all of it."""
-    with path.open("rb") as file:
-        return media._from_headers(file.fileno()) is not None
+    with opened(bytes(path)) as source:
+        return media._from_headers(source) is not None
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ NO_WALLS = f"{WALLS},landlock_read_only,landlock_no_tcp,landlock_isolated,seccom
 WEAKENED = """
 import sys
 from stoat_ferret.media import formats, worker
-for options in (formats.OPEN_OPTIONS, formats._INDEXED_OPTIONS):
+for options in (formats.OPEN_OPTIONS, formats._KEYFRAME_OPTIONS):
     del options["format_whitelist"]
     options |= {"protocol_whitelist": "file,crypto,http,tcp,udp,rtp,unix,concat,subfile,pipe", "enable_drefs": "1"}
     options["safe"] = "0"
@@ -36,7 +36,6 @@ BITING = {
     "ffconcat/tcp.mp4": "an address",
     "vobsub/sibling.idx": "a file",
     "dref-alias/sibling.mp4": "a file",
-    "named-picture/%03d.png": "a file",
 }
 """Some that FFmpeg would obey, were it let."""
 

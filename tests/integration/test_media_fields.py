@@ -1,6 +1,5 @@
 """What a person searches by: light, depth, stereo, cameras, places, timecode, attachments."""
 
-import os
 import re
 import subprocess
 from fractions import Fraction
@@ -12,6 +11,7 @@ import pytest
 
 from stoat_ferret.media import probe
 from stoat_ferret.media.info import Location, MediaInfo, StreamInfo
+from stoat_ferret.media.source import opened
 from tests.media_files import STSD, AudioTrack, box, clip_file, with_box
 
 DOLBY_VISION = box(b"dvvC", b"\1\0", ((8 << 9) | (4 << 3) | 0b101).to_bytes(2, "big"), bytes([4 << 4]), bytes(19))
@@ -30,11 +30,8 @@ PLACE = box(b"\xa9xyz", pack(">2H", 26, 0x15C7), b"+51.3714-000.1977+033.130/")
 
 def quickly(path: Path) -> MediaInfo | None:
     """Examine by the headers only."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return probe._from_headers(descriptor)  # whether it is used is what is asked
-    finally:
-        os.close(descriptor)
+    with opened(bytes(path)) as source:
+        return probe._from_headers(source)  # whether it is used is what is asked
 
 
 def altered(tmp_path: Path, boxes: bytes, *place: bytes, **fields: Any) -> Path:

@@ -1,9 +1,9 @@
 """Thumbnails of real files."""
 
 import errno
-import io
 import json
 import math
+import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +16,9 @@ from inotify_simple import INotify, flags
 from stoat_ferret.errors import MediaError, NoPictureError, UnreadableFileError
 from stoat_ferret.media import frames as frames_module
 from stoat_ferret.media import picture
-from stoat_ferret.media import source as source_module
 from stoat_ferret.media.frames import ImageFormat, thumbnail
 from stoat_ferret.media.grabber import FrameGrabber
+from stoat_ferret.media.source import Source
 from tests.media_files import AudioTrack, clip_file, place_clip, samples_folder, truncate
 
 FORMATS: list[ImageFormat] = ["jpeg", "webp"]
@@ -240,10 +240,10 @@ def test_a_disk_that_fails_while_a_picture_is_made_is_said(tmp_path: Path, monke
         thumbnail(bytes(path), 64, "jpeg")
     place_clip(path)
 
-    def fail(_file: io.FileIO, _count: int = -1) -> bytes:
+    def fail(_descriptor: int, _count: int, _offset: int) -> bytes:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr(source_module._Named, "read", fail, raising=False)
+    monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(UnreadableFileError, match="Stale file handle"):
         thumbnail(bytes(path), 64, "jpeg")
 
@@ -251,7 +251,7 @@ def test_a_disk_that_fails_while_a_picture_is_made_is_said(tmp_path: Path, monke
 def test_a_relative_path_is_refused() -> None:
     """FFmpeg could take it for an address."""
     with clip_file().open("rb") as file, pytest.raises(ValueError, match="not absolute"):
-        thumbnail(b"clip.mp4", 64, "jpeg", file.fileno())
+        thumbnail(b"clip.mp4", 64, "jpeg", Source(file.fileno(), b"clip.mp4"))
 
 
 def test_sound_has_no_picture() -> None:

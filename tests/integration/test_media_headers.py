@@ -1,7 +1,6 @@
 """Files that are examined by their headers alone: the same must come of it as with decoders."""
 
 import json
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ import pytest
 
 from stoat_ferret.errors import StoatError
 from stoat_ferret.media import headers, probe
+from stoat_ferret.media.formats import OPEN_OPTIONS
 from stoat_ferret.media.info import MediaInfo
+from stoat_ferret.media.source import opened
 from tests.media_files import AudioTrack, SubtitleTrack, clip_file, samples_folder, truncate
 
 PLAIN: tuple[dict[str, Any], ...] = (
@@ -39,24 +40,60 @@ PLAIN: tuple[dict[str, Any], ...] = (
     {"audio": (AudioTrack(language="eng", title="Hall"),), "subtitles": (SubtitleTrack(language="fra"),)},
 )
 """Clips of which the headers say enough."""
+PLAIN += tuple({"hdr": "hdr10", "codec": "libx265", "container": name} for name in ("mp4", "mov", "mkv"))
+PLAIN += tuple({"cover": True, "audio": (AudioTrack(),), "container": name, "frames": 30} for name in ("mp4", "mkv"))
+_BIDIRECTIONAL = {"preset": "medium", "x264-params": "bframes=3"}
+_SOUNDS = {"aac": 6, "libopus": 6, "ac3": 6, "flac": 2, "pcm_s16le": 2, "pcm_s24le": 1, "alac": 2}
+"""By encoder; and how many channels at most."""
+_MATROSKA: tuple[dict[str, Any], ...] = (
+    *({"frames": count, "quality": _BIDIRECTIONAL} for count in (20, 30, 60)),
+    {"quality": {"x264-params": "interlaced=1"}, "frames": 30},
+    {"quality": {"x264-params": "sar=12/11"}},
+    {"pixel_format": "yuv422p10le"},
+    {"vfr": True, "rate": Fraction(30000, 1001), "frames": 40},
+    {"hdr": "hlg"},
+    {"rotation": 90},
+    *({"codec": name} for name in ("libx265", "libsvtav1", "libvpx", "libvpx-vp9")),
+    {"codec": "libx265", "hdr": "hlg"},
+    {
+        "codec": "libx265",
+        "frames": 30,
+        "quality": {"x265-params": "log-level=none:pools=none:frame-threads=1:bframes=3"},
+    },
+    {"codec": "libvpx-vp9", "full_range": True},
+    {"codec": "libvpx-vp9", "sample_aspect_ratio": Fraction(4, 3)},
+    *(
+        {"audio": (AudioTrack(codec=name, channels=channels),)}
+        for name, most in _SOUNDS.items()
+        for channels in sorted({1, most})
+    ),
+    {"audio": (AudioTrack(language="eng", title="Hall"), AudioTrack(channels=2)), "chapters": ("one", "two")},
+    {"codec": "libx265", "audio": (AudioTrack(codec="libopus"),), "frames": 50, "tags": {"comment": "été"}},
+    {"codec": "libvpx-vp9", "audio": (AudioTrack(codec="libopus", channels=2),), "container": "webm"},
+)
+PLAIN += tuple({"container": "mkv", "frames": 30} | fields for fields in _MATROSKA)
+_DOUBTFUL_MATROSKA: tuple[dict[str, Any], ...] = (
+    {"codec": "mpeg4"},
+    {"audio": (AudioTrack(codec="libmp3lame"),)},
+    {"audio": (AudioTrack(codec="eac3"),)},
+    {"audio": (AudioTrack(sample_rate=24000),)},
+    {"audio": (AudioTrack(codec="flac", channels=6),)},
+    *({"frames": count, "quality": _BIDIRECTIONAL} for count in (1, 2, 3, 5, 19)),
+)
 DOUBTFUL: tuple[dict[str, Any], ...] = (
-    {"hdr": "hdr10", "codec": "libx265"},
+    {"hdr": "hdr10"},
     {"pixel_format": "gray"},
-    {"cover": True},
     {"audio": (AudioTrack(sample_rate=24000),)},
     {"audio": (AudioTrack(codec="mp3"),)},
     {"codec": "mpeg4"},
-    {"container": "mkv"},
+    *({"container": "mkv"} | fields for fields in _DOUBTFUL_MATROSKA),
 )
 """Clips of which they do not."""
 
 
 def by_headers(path: Path) -> MediaInfo | None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return probe._from_headers(descriptor)  # whether it is used is what is asked
-    finally:
-        os.close(descriptor)
+    with opened(bytes(path)) as source:
+        return probe._from_headers(source)  # whether it is used is what is asked
 
 
 @pytest.mark.parametrize("fields", PLAIN, ids=repr)
@@ -71,11 +108,8 @@ def test_where_they_do_not_the_decoders_are_asked(fields: dict[str, Any]) -> Non
     """And whoever asks does not notice."""
     path = clip_file(**fields)
     assert by_headers(path) is None
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        assert probe.probe(bytes(path), descriptor) == probe.probe(bytes(path))
-    finally:
-        os.close(descriptor)
+    with opened(bytes(path)) as source:
+        assert probe.probe(bytes(path), source) == probe.probe(bytes(path))
 
 
 def test_no_decoder_is_opened_for_what_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,14 +124,13 @@ def test_a_file_of_which_the_end_is_lacking_is_the_same_both_ways(tmp_path: Path
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(clip_file(fast_start=fast_start).read_bytes())
         truncate(path, 0.6)
-        descriptor = os.open(path, os.O_RDONLY)
         both = []
-        for given in (descriptor, None):
-            try:
-                both.append(probe.probe(bytes(path), given))
-            except StoatError as error:
-                both.append(error.message)  # type: ignore[arg-type]
-        os.close(descriptor)
+        with opened(bytes(path)) as source:
+            for given in (source, None):
+                try:
+                    both.append(probe.probe(bytes(path), given))
+                except StoatError as error:
+                    both.append(error.message)  # type: ignore[arg-type]
         assert both[0] == both[1]
 
 
@@ -110,4 +143,32 @@ def test_real_files_are_the_same_both_ways() -> None:
         if (found := by_headers(path)) is not None:
             quick += 1
             assert found == probe.examine(bytes(path)), path
-    assert quick >= 12
+    assert quick >= 13
+
+
+_SOUND = (AudioTrack(channels=2),)
+
+
+@pytest.mark.parametrize("begin", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"audio": _SOUND},
+        {"quality": _BIDIRECTIONAL, "audio": _SOUND},
+        {"quality": {"preset": "medium", "x264-params": "bframes=3:open-gop=1"}},
+        {"quality": {"x264-params": "interlaced=1"}},
+        {"codec": "libx265", "audio": (AudioTrack(codec="ac3"),)},
+        {"codec": "mpeg2video", "audio": (AudioTrack(codec="mp2"),)},
+    ],
+    ids=repr,
+)
+def test_keyframes_say_all_of_a_transport_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], begin: float
+) -> None:
+    """Of one that begins between two of them, too, as recordings of broadcasts do."""
+    path = tmp_path / "x.ts"
+    content = clip_file(container="ts", frames=90, **fields).read_bytes()
+    path.write_bytes(content[round(len(content) * begin) // 188 * 188 :])
+    found = probe.examine(bytes(path))
+    monkeypatch.setattr(probe, "open_options", lambda _start: OPEN_OPTIONS)
+    assert found == probe.examine(bytes(path))

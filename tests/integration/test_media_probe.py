@@ -23,6 +23,7 @@ from stoat_ferret.media import probe as probe_module
 from stoat_ferret.media.frames import thumbnail
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.probe import decode_frame, examine, open_media, probe, require_safe_versions
+from stoat_ferret.media.source import SHORTEST_READ, opened
 from tests.media_files import (
     AudioTrack,
     SubtitleTrack,
@@ -261,20 +262,29 @@ def test_a_file_that_is_gone_may_be_back(tmp_path: Path) -> None:
 
 
 def test_what_a_bad_disk_says_is_passing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """EIO while opening, and a file that vanishes between opening and asking why."""
+    """EIO at any place, whether FFmpeg could do without what was there or not; and a file that vanishes meanwhile."""
+    path = tmp_path / "x.mp4"
+    place_clip(path, fast_start=False, size=(640, 360), frames=75)
+    real = os.pread
+    assert path.stat().st_size > 2 * SHORTEST_READ
+    for bad in (0, path.stat().st_size - 1):
 
-    def fail(number: int) -> Any:
-        def raise_it(*_args: object, **_options: object) -> None:
-            raise av.FFmpegError(number, os.strerror(number))
+        def fail(descriptor: int, length: int, offset: int, bad: int = bad) -> bytes:
+            if offset <= bad < offset + length:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(descriptor, length, offset)
 
-        return raise_it
-
-    monkeypatch.setattr(av, "open", fail(errno.EIO))
-    with pytest.raises(UnreadableFileError, match="Input/output"):
-        probe(bytes(tmp_path / "x.mp4"))
-    monkeypatch.setattr(av, "open", fail(errno.EINVAL))
-    with pytest.raises(UnreadableFileError):
-        probe(bytes(tmp_path / "vanished.mp4"))
+        monkeypatch.setattr(os, "pread", fail)
+        with pytest.raises(UnreadableFileError, match="Input/output"):
+            probe(bytes(path))
+        with opened(bytes(path)) as source, pytest.raises(UnreadableFileError, match="Input/output"):
+            probe(bytes(path), source)
+    monkeypatch.undo()
+    path.write_bytes(b"no film at all\0")
+    with opened(bytes(path)) as source:
+        path.unlink()
+        with pytest.raises(UnreadableFileError):
+            probe(bytes(path), source)
 
 
 @pytest.mark.parametrize(

@@ -23,29 +23,30 @@ OPEN_OPTIONS = {
     # Playlists and scripts (hls, concat, dash, sdp, vobsub, image2 and their like) name other files and addresses for
     # FFmpeg to open. Leaving them out of this list is what stops that, whatever a file is called.
     "format_whitelist": ",".join((*VIDEO_CONTAINERS, *RAW_STREAMS, *AUDIO_CONTAINERS)),
-    "protocol_whitelist": "file",
+    # Files are opened here and handed over as a `Source`; FFmpeg has nothing to open.
+    "protocol_whitelist": "none",
 }
 """Options for every `av.open` of a file that somebody else made."""
 
-_INDEXED_OPTIONS = OPEN_OPTIONS | {"skip_frame": "nokey", "skip_idct": "all", "skip_loop_filter": "all"}
-"""For QuickTime and MP4: their index says when frames are shown, so that of the frames FFmpeg decodes to get to know a
-stream, the first keyframe's header is enough. A 4K phone clip opens in 40 ms instead of 200, with equal results."""
+_KEYFRAME_OPTIONS = OPEN_OPTIONS | {"skip_frame": "nokey", "skip_idct": "all", "skip_loop_filter": "all"}
+"""For QuickTime, MP4 and MPEG transport streams: these say when each frame is shown, so that of the frames that FFmpeg
+decodes to get to know a stream, the first keyframe's header is enough. A 4K phone clip opens in 40 ms instead of 200,
+with equal results. Of Matroska and AVI, start and duration would come out wrong."""
 
-HEADER_OPTIONS = OPEN_OPTIONS | {"protocol_whitelist": "fd", "codec_whitelist": "none"}
-"""To open a file without any decoder, by a descriptor and so without a name that could be taken for an address."""
+HEADER_OPTIONS = OPEN_OPTIONS | {"codec_whitelist": "none"}
+"""To open a file without any decoder."""
 
 _FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"pnot", b"sidx", b"uuid"}
+_PACKET_SYNC = b"\x47"
+"""Begins each packet of a transport stream (ISO/IEC 13818-1, 2.4.3.2); on Blu-ray discs and from cameras, four bytes of
+time come before."""
 _MOST_BOXES = 10_000
 
 
-def open_options(path: bytes) -> dict[str, str]:
-    """Give the options for opening this file, from its first bytes; an unreadable one gets the ordinary ones."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path of bytes
-            start = file.read(8)
-    except OSError:
-        return OPEN_OPTIONS
-    return _INDEXED_OPTIONS if starts_with_box(start) else OPEN_OPTIONS
+def open_options(start: bytes) -> dict[str, str]:
+    """Give the options for opening a file that starts with these bytes."""
+    keyframes = starts_with_box(start) or _PACKET_SYNC in (start[:1], start[4:5])
+    return _KEYFRAME_OPTIONS if keyframes else OPEN_OPTIONS
 
 
 def starts_with_box(start: bytes) -> bool:

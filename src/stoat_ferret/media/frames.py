@@ -1,6 +1,5 @@
 """A file -> one small upright picture of it, as JPEG or WebP."""
 
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -9,12 +8,11 @@ import av
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from stoat_ferret.errors import NoPictureError, UnreadableFileError
+from stoat_ferret.errors import NoPictureError
 from stoat_ferret.media import picture
-from stoat_ferret.media.formats import HEADER_OPTIONS, OPEN_OPTIONS, open_options, starts_with_box
-from stoat_ferret.media.probe import decode_frame
-from stoat_ferret.media.refusal import refusal
-from stoat_ferret.media.source import opened
+from stoat_ferret.media.formats import HEADER_OPTIONS, starts_with_box
+from stoat_ferret.media.probe import decode_frame, open_media, require_absolute
+from stoat_ferret.media.source import Source, opened
 from stoat_ferret.media.tone import Transfer, to_standard
 
 ImageFormat = Literal["jpeg", "webp"]
@@ -60,31 +58,26 @@ _TRIES = (
 )
 
 
-def thumbnail(path: bytes, width: int, image_format: ImageFormat, descriptor: int | None = None) -> bytes:
+def thumbnail(path: bytes, width: int, image_format: ImageFormat, source: Source | None = None) -> bytes:
     """Give a picture from a tenth into the film, as it is meant to be seen: upright, square pixels, standard range.
 
     Args:
         path: absolute; any bytes.
         width: in pixels; never exceeded, and never more than the film's own width as shown.
         image_format: of the result.
-        descriptor: the same file, open for reading; spares opening it again. Its position is used.
+        source: the same file; spares opening it.
 
     Raises:
         NoPictureError: no picture can be decoded.
         MediaError: the file cannot be opened; as `probe`.
+        ValueError: the path is relative.
     """
-    if descriptor is None:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise _refused(path, error) from error
-        try:
-            return thumbnail(path, width, image_format, descriptor)
-        finally:
-            os.close(descriptor)
-    start = os.pread(descriptor, 8, 0)
+    require_absolute(path)
+    if source is None:
+        with opened(path) as own:
+            return thumbnail(path, width, image_format, own)
     for attempt in _TRIES:
-        frame, ratio = _look(path, descriptor, start, attempt, width)
+        frame, ratio = _look(path, source, attempt, width)
         if frame is not None:
             try:
                 return _encode(_upright(frame, ratio, width, image_format), image_format)
@@ -93,6 +86,7 @@ def thumbnail(path: bytes, width: int, image_format: ImageFormat, descriptor: in
                     raise
                 msg = f"The picture could not be turned into {image_format.upper()}: {error}."
                 raise NoPictureError(msg) from error
+    source.check()
     raise NoPictureError("No picture of this file can be decoded; it is damaged, or its codec is not supported.")
 
 
@@ -100,31 +94,36 @@ Found = tuple[av.VideoFrame | None, Fraction | None]
 """A frame, None if there is none; and the shape of its samples, None if square."""
 
 
-def _look(path: bytes, descriptor: int, start: bytes, attempt: _Try, width: int) -> Found:
+def _look(path: bytes, source: Source, attempt: _Try, width: int) -> Found:
     """Open a file and decode a frame of it.
 
     Raises:
         NoPictureError: there is no stream of pictures.
         MediaError: the file cannot be opened, other than by its header only.
     """
-    has_header = starts_with_box(start) or start.startswith(_EBML)
-    if attempt.header_only and not has_header:
+    if not attempt.header_only:
+        with open_media(path, source) as container:
+            return _first_frame(container, attempt, width)
+    head = source.head()
+    if not (starts_with_box(head) or head.startswith(_EBML)):
         return None, None
-    ordinary = open_options(path) if starts_with_box(start) else OPEN_OPTIONS
+    source.seek(0)
     try:
-        with opened(path, descriptor, _HEADER_OPTIONS if attempt.header_only else ordinary) as container:
-            for position, keyframe in attempt.places:
-                frame, ratio = _frame(container, position, keyframe=keyframe, most_width=width)
-                if frame is not None:
-                    return frame, ratio
+        with av.open(source, "r", options=_HEADER_OPTIONS, metadata_errors="replace") as container:
+            return _first_frame(container, attempt, width)
     except NoPictureError:
-        if not attempt.header_only:
-            raise
-    except (av.FFmpegError, OSError) as error:
+        return None, None
+    except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
-        if not attempt.header_only:
-            raise _refused(path, error) from error
+        return None, None
+
+
+def _first_frame(container: InputContainer, attempt: _Try, width: int) -> Found:
+    for position, keyframe in attempt.places:
+        frame, ratio = _frame(container, position, keyframe=keyframe, most_width=width)
+        if frame is not None:
+            return frame, ratio
     return None, None
 
 
@@ -148,7 +147,7 @@ def _frame(container: InputContainer, position: Fraction | None, *, keyframe: bo
             context.options = {"skip_loop_filter": "all"}
         frame = decode_frame(container, stream, keyframe=keyframe)
         return frame, stream.sample_aspect_ratio or (context.sample_aspect_ratio if frame is not None else None)
-    except (av.FFmpegError, OSError) as error:
+    except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
         return None, None
@@ -161,12 +160,6 @@ def _began(container: Any) -> int:
     for packet in container.demux():
         return 0 if packet.pts is None else int(packet.pts * packet.time_base * av.time_base)
     return 0
-
-
-def _refused(path: bytes, error: av.FFmpegError | OSError) -> Exception:
-    if isinstance(error, av.FFmpegError):
-        return refusal(path, error)
-    return UnreadableFileError(f"The file could not be read: {error.strerror or error}.")
 
 
 def _upright(frame: av.VideoFrame, ratio: Fraction | None, width: int, image_format: ImageFormat) -> av.VideoFrame:

@@ -5,63 +5,169 @@ streams' own headers say the same within microseconds, for the codecs that nearl
 else, and wherever anything is doubtful, the answer is None, and the file is opened in the ordinary way.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import av
 from av.container import InputContainer
 
-from stoat_ferret.media import parameters, picture
+from stoat_ferret.media import covers, packets, parameters, picture, sei
 
-DECODERS = {"hevc", "av1"}
-"""Codecs whose decoder says what is missing as soon as it has read the stream's header."""
+CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
+FIRST_BOX = b"ftyp"
+"""Begins a file of which there is no doubt what it is, so that FFmpeg need not try one format after the other."""
+OPTIONS = {"probesize": "65536"}
+"""For opening: FFmpeg would read megabytes to find out how large cover art is."""
 _UNSPECIFIED = 2
 """What H.273 calls a colour of which nothing is said."""
-_PQ = 16
+_MOST_PACKETS = 300
+"""In which every stream has to have begun."""
 
 Fields = dict[str, Any]
 
 
-def complete(container: InputContainer) -> dict[int, Fields] | None:
-    """Give the fields of `StreamInfo` that a file opened without decoders lacks, by stream; None where in doubt."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found out otherwise of a file that was opened without decoders."""
+
+    streams: dict[int, Fields] = field(default_factory=dict)
+    """Fields of `StreamInfo`, by stream."""
+    start_time: float | None = None
+    """Seconds; None where FFmpeg knows."""
+    light: dict[int, Fields] = field(default_factory=dict)
+    """Of streams by SMPTE ST 2084 of which no picture needs to be decoded: what one would say, as fields too."""
+
+
+def complete(container: InputContainer) -> Found | None:
+    """Give what a QuickTime or MP4 file opened without decoders lacks; None where in doubt. Its packets are used up."""
+    seen = [stream for stream in container.streams if stream.type in ("video", "audio")]
+    if any(_is_guess(stream) for stream in seen if stream.type == "video" and not is_cover(stream)):
+        return None
+    first = first_packets(container, {stream.index: 1 for stream in seen})
     found: dict[int, Fields] = {}
     for stream in container.streams:
-        fields = _of_stream(stream)
+        fields: Fields | None = {}
+        if stream.type not in ("subtitle", "data", "attachment"):
+            fields = of_stream(stream, first.get(stream.index))
         if fields is None:
             return None
         found[stream.index] = fields
-    return found
+    return with_light(container, found, first)
 
 
-def _of_stream(stream: Any) -> Fields | None:
-    if stream.type in ("subtitle", "data", "attachment"):
-        return {}
+def with_light(container: InputContainer, found: dict[int, Fields], first: Mapping[int, Any]) -> Found | None:
+    """Add what a picture by SMPTE ST 2084 would say of its light; None where one has to be decoded for that."""
+    light: dict[int, Fields] = {}
+    for stream in container.streams.video:
+        context = stream.codec_context
+        transfer = found[stream.index].get("color_transfer") or picture.TRANSFERS.get(context.color_trc)
+        if transfer == picture.PQ:
+            name, packet = context.codec.canonical_name, bytes(first[stream.index])
+            said = sei.hevc_light(bytes(context.extradata or b""), packet) if name == "hevc" else None
+            if said is None:
+                return None
+            light[stream.index] = said
+    return Found(found, light=light)
+
+
+def first_packets(container: InputContainer, wanted: dict[int, int]) -> dict[int, Any]:
+    """Give the first packet of each stream that has as many as are wanted of it near the beginning.
+
+    Args:
+        container: just opened; its packets are used up.
+        wanted: how many, by stream.
+    """
+    left, first = dict(wanted), dict[int, Any]()
+    for packet in islice(container.demux(), _MOST_PACKETS if left else 0):
+        index = packet.stream.index
+        if index in left and (packet.pts is not None or is_cover(packet.stream)):
+            first.setdefault(index, packet)
+            left[index] -= 1
+            if not left[index]:
+                del left[index]
+                if not left:
+                    break
+    return {index: packet for index, packet in first.items() if index not in left}
+
+
+def is_cover(stream: Any) -> bool:
+    """Tell cover art from moving pictures."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _is_guess(stream: Any) -> bool:
+    """Tell whether a frame rate is but the unit that times are counted in, as of frames that FFmpeg could not see."""
+    return bool(stream.base_rate == 1 / stream.time_base != stream.average_rate)
+
+
+def of_stream(stream: Any, packet: Any) -> Fields | None:
+    """Give what a stream of pictures or sound lacks, by its header and its first packet; None where in doubt."""
     context = stream.codec_context
-    if context is None or not context.extradata or stream.disposition & av.stream.Disposition.attached_pic:
+    if context is None or packet is None:
         return None
-    match stream.type, context.codec.canonical_name:
-        case "video", "h264":
-            return _h264(stream, context)
-        case "video", name if name in DECODERS:
-            return _with_decoder(stream, context)
-        case "audio", "aac":
-            said = parameters.aac(bytes(context.extradata))
-            known = said is not None and context.layout.nb_channels and context.sample_rate
-            return {"profile": said.profile, "channel_layout": said.channel_layout} if said and known else None
-        case "audio", "alac":
-            return _alac(context)
+    name, header = context.codec.canonical_name, bytes(context.extradata or b"")
+    if is_cover(stream):
+        return _cover(packet) if name == "mjpeg" else None
+    if not header:
+        return None
+    return _sound(name, context, header) if stream.type == "audio" else _picture(name, stream, header, bytes(packet))
+
+
+def _picture(name: str, stream: Any, header: bytes, packet: bytes) -> Fields | None:
+    match name:
+        case "h264" if packets.h264_picture(packet, header):
+            return _h264(stream, header)
+        case "hevc" if sei.hevc_is_configured(header, packet):
+            return _with_decoder(stream)
+        case "av1":
+            return _with_decoder(stream)
     return None
 
 
-def _alac(context: Any) -> Fields | None:
-    decoder, bits = _decoder(context), parameters.alac(bytes(context.extradata))
-    return None if decoder is None or bits is None else {"channel_layout": decoder.layout.name, "bits_per_sample": bits}
+def _sound(name: str, context: Any, header: bytes) -> Fields | None:
+    match name:
+        case "aac":
+            said = parameters.aac(header)
+            if said is None or (said.channels, said.sample_rate) != (context.layout.nb_channels, context.sample_rate):
+                return None
+            return {"profile": said.profile, "channel_layout": said.channel_layout}
+        case "alac":
+            return _lossless(context, parameters.alac(header))
+        case "flac" if context.layout.nb_channels <= 2:  # what order more of them are in is said in another part
+            return _lossless(context, parameters.flac(header))
+    return None
 
 
-def _h264(stream: Any, context: Any) -> Fields | None:
-    ranges = {1: False, 2: True}
-    said = parameters.h264(bytes(context.extradata), full_range=ranges.get(context.color_range))
-    if said is None or _PQ in (said.colours and said.colours.transfer, context.color_trc):
-        return None  # which dynamic range it is, a frame says
+def _cover(packet: Any) -> Fields | None:
+    said = covers.jpeg(bytes(packet))
+    if said is None:
+        return None
+    ratio = said.sample_aspect_ratio
+    return {
+        "profile": said.profile,
+        "width": said.width,
+        "height": said.height,
+        "pixel_format": said.pixel_format,
+        "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}" if ratio else None,
+        "color_range": picture.RANGES[2],
+        "color_space": "bt470bg",
+    }
+
+
+def _lossless(context: Any, bits: int | None) -> Fields | None:
+    decoder = None if bits is None else _decoder(context)
+    if decoder is None or decoder.layout.nb_channels != context.layout.nb_channels:
+        return None
+    return {"channel_layout": decoder.layout.name, "bits_per_sample": bits}
+
+
+def _h264(stream: Any, header: bytes) -> Fields | None:
+    context, ranges = stream.codec_context, {1: False, 2: True}
+    said = parameters.h264(header, full_range=ranges.get(context.color_range))
+    if said is None or said.size != (context.width, context.height):
+        return None
     fields: Fields = {"pixel_format": said.pixel_format}
     if said.full_range is not None:
         fields["color_range"] = picture.RANGES[2 if said.full_range else 1]
@@ -75,9 +181,10 @@ def _h264(stream: Any, context: Any) -> Fields | None:
     return fields
 
 
-def _with_decoder(stream: Any, context: Any) -> Fields | None:
+def _with_decoder(stream: Any) -> Fields | None:
+    context = stream.codec_context
     decoder = _decoder(context)
-    if decoder is None or not decoder.pix_fmt or _PQ in (decoder.color_trc, context.color_trc):
+    if decoder is None or not decoder.pix_fmt or (decoder.width, decoder.height) != (context.width, context.height):
         return None
     colours = parameters.Colours(decoder.color_primaries, decoder.color_trc, decoder.colorspace)
     if _contradicts(colours, context):

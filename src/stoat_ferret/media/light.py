@@ -16,13 +16,18 @@ _PRIMARIES = 8
 """x and y of red, green, blue and white."""
 
 
-def with_light(stream: StreamInfo, frame: SideData) -> StreamInfo:
-    """Add what a frame says to what the container says of its stream, which goes before."""
+def of_frame(frame: SideData) -> dict[str, Any]:
+    """Give what a frame says, as fields of `StreamInfo`."""
     found: dict[str, Any] = {"hdr10_plus": "DYNAMIC_HDR_PLUS" in frame}
     if (mastering := frame.get("MASTERING_DISPLAY_METADATA")) is not None:
         found |= _mastering(mastering)
     if (levels := frame.get("CONTENT_LIGHT_LEVEL")) is not None and len(levels) >= _LEVELS.size:
         found |= light_levels(*_LEVELS.unpack_from(levels))
+    return found
+
+
+def with_light(stream: StreamInfo, found: dict[str, Any]) -> StreamInfo:
+    """Add what pictures say of their light to what the container says of their stream, which goes before."""
     said = {name for name in found if getattr(stream, name) is not None}
     return replace(stream, **{name: value for name, value in found.items() if name not in said})
 

@@ -6,6 +6,8 @@ Pure functions over bytes. They answer only where they are sure to understand al
 from dataclasses import dataclass
 from fractions import Fraction
 
+from stoat_ferret.media.bits import Bits, TooShortError
+
 _HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 """Those whose parameter set says how colour is stored (Rec. ITU-T H.264, 7.3.2.1.1)."""
 _FORMATS = {1: "420", 2: "422", 3: "444"}
@@ -25,37 +27,6 @@ _SYNC_EXTENSION = 0x2B7
 _SPECTRAL_BAND_REPLICATION = 5
 
 
-class _TooShortError(Exception):
-    """The header ends before what it is said to hold. Never leaves this module."""
-
-
-class _Bits:
-    """Reads bits, the highest of each byte first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self.left = len(data) * 8
-
-    def take(self, count: int) -> int:
-        if count > self.left:
-            raise _TooShortError
-        self.left -= count
-        return self._value >> self.left & ((1 << count) - 1)
-
-    def golomb(self) -> int:
-        """Read an unsigned Exp-Golomb code (H.264, 9.1): as many zeros as bits follow the first one."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 32:
-                raise _TooShortError
-        return (1 << zeros) - 1 + self.take(zeros)
-
-    def signed_golomb(self) -> int:
-        code = self.golomb()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-
 @dataclass(frozen=True, slots=True)
 class Colours:
     """How numbers stand for colours, as Rec. ITU-T H.273 counts the ways."""
@@ -70,6 +41,8 @@ class H264:
     """What an H.264 stream says of its pictures; None where it says nothing."""
 
     pixel_format: str
+    size: tuple[int, int]
+    """Width and height, cropped."""
     full_range: bool | None
     colours: Colours | None
     sample_aspect_ratio: Fraction | None
@@ -89,12 +62,12 @@ def h264(configuration: bytes, *, full_range: bool | None) -> H264 | None:
     if len(unit) != length or length < 4 or unit[0] & 31 != 7:
         return None
     try:
-        return _sequence(_Bits(unit[1:].replace(b"\0\0\3", b"\0\0")), full_range)
-    except (_TooShortError, IndexError):
+        return _sequence(Bits(unit[1:].replace(b"\0\0\3", b"\0\0")), full_range)
+    except (TooShortError, IndexError):
         return None
 
 
-def _sequence(bits: _Bits, full_range: bool | None) -> H264 | None:
+def _sequence(bits: Bits, full_range: bool | None) -> H264 | None:
     profile = bits.take(8)
     bits.take(16)  # constraints and level
     bits.golomb()  # its number
@@ -112,23 +85,16 @@ def _sequence(bits: _Bits, full_range: bool | None) -> H264 | None:
     _pass_order(bits)
     bits.golomb()  # reference frames
     bits.take(1)
-    bits.golomb()
-    bits.golomb()  # width and height, which the container's reader has read
-    if not bits.take(1):
-        bits.take(1)
-    bits.take(1)
-    if bits.take(1):
-        for _ in range(4):
-            bits.golomb()  # cropping
+    size = _size(bits, chroma)
     shown = _usability(bits) if bits.take(1) else _Usability()
     if shown.full_range is not None:
         full_range = shown.full_range
     matrix = None if shown.colours is None else shown.colours.matrix
     name = _pixel_format(chroma, depth, full_range=bool(full_range), matrix=matrix)
-    return None if name is None else H264(name, full_range, shown.colours, shown.ratio)
+    return None if name is None else H264(name, size, full_range, shown.colours, shown.ratio)
 
 
-def _pass_scaling(bits: _Bits, lists: int) -> None:
+def _pass_scaling(bits: Bits, lists: int) -> None:
     for number in range(lists):
         if bits.take(1):
             last = following = 8
@@ -138,7 +104,19 @@ def _pass_scaling(bits: _Bits, lists: int) -> None:
                 last = following or last
 
 
-def _pass_order(bits: _Bits) -> None:
+def _size(bits: Bits, chroma: int) -> tuple[int, int]:
+    """Read width and height, and what of them is cropped (Rec. ITU-T H.264, 7.4.2.1.1)."""
+    width, height = 16 * (bits.golomb() + 1), 16 * (bits.golomb() + 1)
+    rows = 2 - bits.take(1)  # of two fields, or of whole frames
+    if rows == 2:
+        bits.take(1)
+    bits.take(1)
+    left, right, top, bottom = (bits.golomb() for _ in range(4)) if bits.take(1) else (0, 0, 0, 0)
+    across, down = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1)
+    return width - across * (left + right), rows * (height - down * (top + bottom))
+
+
+def _pass_order(bits: Bits) -> None:
     bits.golomb()  # the length of a frame's number
     kind = bits.golomb()
     if kind == 0:
@@ -149,7 +127,7 @@ def _pass_order(bits: _Bits) -> None:
         bits.golomb()
         count = bits.golomb()
         if count > 255:
-            raise _TooShortError
+            raise TooShortError
         for _ in range(count):
             bits.golomb()
 
@@ -163,7 +141,7 @@ class _Usability:
     colours: Colours | None = None
 
 
-def _usability(bits: _Bits) -> _Usability:
+def _usability(bits: Bits) -> _Usability:
     found = _Usability()
     if bits.take(1):
         index = bits.take(8)
@@ -196,6 +174,8 @@ class Aac:
 
     profile: str
     channel_layout: str
+    channels: int
+    sample_rate: int
 
 
 def aac(configuration: bytes) -> Aac | None:
@@ -203,7 +183,7 @@ def aac(configuration: bytes) -> Aac | None:
 
     Of a sampling rate up to 24 kHz one cannot be sure: twice that may be hidden in the stream (HE-AAC).
     """
-    bits = _Bits(configuration)
+    bits = Bits(configuration)
     try:
         kind, index, channels = bits.take(5), bits.take(4), bits.take(4)
         if kind != _LOW_COMPLEXITY or index >= len(_SAMPLE_RATES) or _SAMPLE_RATES[index] <= 24_000:
@@ -216,10 +196,16 @@ def aac(configuration: bytes) -> Aac | None:
             and (bits.take(5) != _SPECTRAL_BAND_REPLICATION or bits.take(1))
         ):
             return None
-    except _TooShortError:
+    except TooShortError:
         return None
     layout = _LAYOUTS.get(channels)
-    return None if layout is None else Aac("LC", layout)
+    return None if layout is None else Aac("LC", layout, channels, _SAMPLE_RATES[index])
+
+
+def flac(header: bytes) -> int | None:
+    """Give the bits of a sample, out of FLAC's `STREAMINFO` (RFC 9639, 8.2); None for unusual ones."""
+    bits = None if len(header) < 34 else ((header[12] & 1) << 4 | header[13] >> 4) + 1
+    return bits if bits in (16, 24) else None
 
 
 def alac(cookie: bytes) -> int | None:

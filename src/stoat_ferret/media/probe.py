@@ -4,7 +4,6 @@ Every field agrees with what ffprobe says of the same file, or is None. Run it i
 are made by others, and FFmpeg reads them in C.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,17 +19,17 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import headers, picture, streams, timing
+from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing
 from stoat_ferret.media.dump import parse_summary
-from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
+from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
-from stoat_ferret.media.light import SideData, with_light
+from stoat_ferret.media.light import SideData, of_frame, with_light
 from stoat_ferret.media.origin import origin, without_location
 from stoat_ferret.media.refusal import refusal
+from stoat_ferret.media.source import Source, opened
 
 MINIMUM_PYAV = (18, 1)
 MINIMUM_FFMPEG = (8, 1, 2)
-_MICROSECONDS = Fraction(1, av.time_base)
 _MOST_INDEX_ENTRIES = 500_000
 _PACKETS_FOR_A_FRAME = 120
 
@@ -55,13 +54,13 @@ def _require(name: str, version: str, minimum: tuple[int, ...]) -> None:
         raise UnsupportedMediaLibraryError(msg)
 
 
-def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
+def probe(path: bytes, source: Source | None = None) -> MediaInfo:
     """Examine a video file.
 
     Args:
         path: absolute; any bytes.
-        descriptor: the same file, open for reading; spares opening it again where its headers say enough. Its position
-            is used.
+        source: the same file. If it is given, it is not opened again, and what its headers say is taken where they say
+            enough; without, the file is opened here, and its decoders are asked.
 
     Raises:
         ValueError: the path is relative, which FFmpeg could take for an address.
@@ -70,7 +69,7 @@ def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
         IncompleteFileError: a container whose index is missing, or nothing at all.
         NoVideoStreamError: media, but no moving picture.
     """
-    info = examine(path, descriptor)
+    info = examine(path, source)
     pictures = [stream for stream in info.streams if stream.kind == "video"]
     if any(not stream.attached_picture for stream in pictures):
         return info
@@ -84,76 +83,115 @@ def probe(path: bytes, descriptor: int | None = None) -> MediaInfo:
     raise NoVideoStreamError(f"The file holds no picture stream (only {kinds}), so it is not a video.")
 
 
-def examine(path: bytes, descriptor: int | None = None) -> MediaInfo:
+def examine(path: bytes, source: Source | None = None) -> MediaInfo:
     """Examine any media file, with or without pictures; otherwise as `probe`."""
-    _require_absolute(path)
-    if descriptor is not None and (info := _from_headers(descriptor)) is not None:
-        return info
-    with open_media(path) as container:
-        return _describe(container, {})
+    require_absolute(path)
+    info = None if source is None else _from_headers(source)
+    if info is None:
+        with open_media(path, source) as container:
+            info = _describe(container, container.format.name, headers.Found())
+    return info
 
 
-def _from_headers(descriptor: int) -> MediaInfo | None:
-    """Examine a QuickTime or MP4 file by its headers alone; None where they do not say all, or cannot be read."""
-    if not starts_with_box(os.pread(descriptor, 8, 0)):
-        return None
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    options = HEADER_OPTIONS | {"fd": str(descriptor)}
+def _from_headers(source: Source) -> MediaInfo | None:
+    """Examine a QuickTime, MP4 or Matroska file without decoding; None where it does not say all, or cannot be read."""
+    head = source.head()
     try:
-        with av.open("fd:", options=options, metadata_errors="replace") as container:
-            found = headers.complete(container) if container.format.name.startswith("mov") else None
-            return None if found is None else _describe(container, found)
+        if head[4:8] == headers.FIRST_BOX:
+            info = _from_boxes(source)
+        else:
+            info = _from_elements(source) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
-        return None
+        info = None
+    source.check()
+    return info
+
+
+def _from_boxes(source: Source) -> MediaInfo | None:
+    source.seek(0)
+    options = HEADER_OPTIONS | headers.OPTIONS
+    with av.open(source, "r", format="mov", options=options, metadata_errors="replace") as container:
+        found = headers.complete(container)
+        return None if found is None else _describe(container, headers.CONTAINER, found)
+
+
+def _from_elements(source: Source) -> MediaInfo | None:
+    source.seek(0)
+    options = HEADER_OPTIONS | matroska.OPTIONS
+    with av.open(source, "r", format="matroska", options=options, metadata_errors="replace") as container:
+        found = matroska.complete(container, source)
+        return None if found is None else _describe(container, matroska.CONTAINER, found)
 
 
 @contextmanager
-def open_media(path: bytes) -> Iterator[InputContainer]:
+def open_media(path: bytes, source: Source | None = None) -> Iterator[InputContainer]:
     """Open a file for demuxing, in the only way that is safe with files made by others.
+
+    Args:
+        path: absolute; any bytes.
+        source: the same file; spares opening it.
 
     Raises:
         As `probe`, but for NoVideoStreamError.
     """
-    _require_absolute(path)
+    require_absolute(path)
+    if source is None:
+        with opened(path) as own, open_media(path, own) as container:
+            yield container
+        return
+    source.seek(0)
     try:
-        container = av.open(os.fsdecode(path), options=open_options(path), metadata_errors="replace")
+        container = av.open(source, "r", options=open_options(source.head()), metadata_errors="replace")
     except av.FFmpegError as error:
+        source.check()
         raise refusal(path, error) from error
     with container:
         yield container
+    source.check()
 
 
-def _require_absolute(path: bytes) -> None:
+def require_absolute(path: bytes) -> None:
+    """Refuse a path that FFmpeg could take for an address.
+
+    Raises:
+        ValueError: it is relative.
+    """
     if not path.startswith(b"/"):
         msg = f"The path is not absolute: {path!r}"
         raise ValueError(msg)
 
 
-def _describe(container: InputContainer, found: Mapping[int, dict[str, Any]]) -> MediaInfo:
-    """Say what is known of an open file; `found` has fields of its streams that were found out otherwise."""
+def _describe(container: InputContainer, name: str, found: headers.Found) -> MediaInfo:
+    """Say what is known of an open file of a format, of which something was found out otherwise."""
     summary = {} if _may_be_forged(container) else parse_summary(_summary(container))
     described = [
-        streams.describe(stream, summary.get(stream.index), found.get(stream.index)) for stream in container.streams
+        streams.describe(stream, summary.get(stream.index), found.streams.get(stream.index))
+        for stream in container.streams
     ]
     first = next((s for s in described if s.kind == "video" and not s.attached_picture), None)
     sound = next((s for s in described if s.kind == "audio"), None)
     tags = streams.short_tags(container.metadata)
     info: dict[str, Any] = {}
+    start_time = timing.seconds(container.start_time, timing.MICROSECONDS)
     if first is not None:
-        frame = None
-        if first.color_transfer == picture.PQ:
+        frame: SideData | None = None
+        light = found.light.get(first.index)
+        if light is not None:
+            frame = {}
+        elif first.color_transfer == picture.PQ:
             frame = _frame_side_data(container, container.streams[first.index])
-        if frame is not None:
-            described[described.index(first)] = first = with_light(first, frame)
-        info = _picture_fields(container, first, frame)
+            light = None if frame is None else of_frame(frame)
+        if light is not None:
+            described[described.index(first)] = first = with_light(first, light)
+        info = _picture_fields(container, name, first, frame)
     if sound is not None:
         info |= {"audio_codec": sound.codec, "audio_channels": sound.channels}
     return MediaInfo(
-        container=container.format.name,
-        duration=timing.positive(timing.seconds(container.duration, _MICROSECONDS)),
-        start_time=timing.seconds(container.start_time, _MICROSECONDS),
+        container=name,
+        duration=timing.positive(timing.seconds(container.duration, timing.MICROSECONDS)),
+        start_time=start_time if found.start_time is None else found.start_time,
         bit_rate=container.bit_rate or None,
         timecode=_timecode(tags, first, described),
         streams=tuple(described),
@@ -198,7 +236,7 @@ def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:
             yield ChapterInfo(index=index, start=start, end=end, title=chapter["metadata"].get("title"))
 
 
-def _picture_fields(container: InputContainer, first: StreamInfo, frame: SideData | None) -> dict[str, Any]:
+def _picture_fields(container: InputContainer, name: str, first: StreamInfo, frame: SideData | None) -> dict[str, Any]:
     """Give the file's own picture fields, from its first picture stream."""
     stream: Any = container.streams[first.index]
     ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
@@ -215,7 +253,7 @@ def _picture_fields(container: InputContainer, first: StreamInfo, frame: SideDat
         "pixel_format": first.pixel_format,
         "frame_rate": first.frame_rate,
         "frame_rate_float": round(float(average), 3) if average else None,
-        "vfr": _uneven(container.format.name, stream),
+        "vfr": _uneven(name, stream),
         "hdr": picture.dynamic_range(
             transfer=first.color_transfer,
             bits=first.bit_depth,

@@ -9,13 +9,6 @@ from stoat_ferret.errors import IncompleteFileError, NotMediaError, UnreadableFi
 from stoat_ferret.media.contents import described, is_blank
 from stoat_ferret.media.formats import lack_of_index
 
-_HEAD_BYTES, _TAIL_BYTES, _BLOCK_BYTES = 64 << 20, 16 << 20, 1 << 20
-"""Of a file's ends, more than FFmpeg reads to open it; and how much at a time."""
-_UNREADABLE = {
-    errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOENT, errno.ENOTCONN, errno.ENOTDIR, errno.ELOOP, errno.ENODEV,
-    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EREMOTEIO,
-}  # fmt: skip
-
 _LACKS = {
     "cut": "The file's index ('moov') is missing; the copy or the recording was probably cut short. Copy it again.",
     "segment": (
@@ -26,11 +19,7 @@ _LACKS = {
 
 
 def refusal(path: bytes, error: av.FFmpegError) -> Exception:
-    """Say for a person why the file could not be opened."""
-    number = error.errno
-    damaged = number == errno.EIO and _reads_well(path)
-    if number in _UNREADABLE and not damaged:
-        return UnreadableFileError(f"The file could not be read: {os.strerror(number)}.")
+    """Say for a person why a file that can be read could not be opened."""
     if isinstance(error, MemoryError):
         return MemoryError()
     try:
@@ -47,22 +36,10 @@ def refusal(path: bytes, error: av.FFmpegError) -> Exception:
             return NotMediaError(said)
     except OSError as problem:
         return UnreadableFileError(f"The file could not be read: {problem.strerror}.")
-    if damaged:
+    if (
+        error.errno == errno.EIO
+    ):  # what demuxers say of a file that ends too soon; the disk's refusals are known already
         return IncompleteFileError(
             "The file ends before what its header announces; it was cut short, or is damaged. Copy it again."
         )
     return NotMediaError("The file is not a video, or is damaged at its start, or is of a format that is not known.")
-
-
-def _reads_well(path: bytes) -> bool:
-    """Tell whether the disk gives what FFmpeg reads to open a file. Demuxers say EIO of one that ends too soon, too."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a path of bytes
-            size = os.fstat(file.fileno()).st_size
-            for start, end in ((0, _HEAD_BYTES), (max(0, size - _TAIL_BYTES), size)):
-                file.seek(start)
-                while file.tell() < end and file.read(_BLOCK_BYTES):
-                    pass
-    except OSError:
-        return False
-    return True

@@ -1,48 +1,133 @@
-"""A file that is open already, as FFmpeg reads it: without opening it by its name once more.
+"""A file as it is examined: opened once, by us, and given to FFmpeg to read from; FFmpeg opens nothing."""
 
-FFmpeg has a protocol for descriptors of its own, `fd`, and takes whatever comes by it for a network: for an MP4 of a
-few minutes it then reads megabytes ahead that nobody wants. Read through Python under the file's own name it asks for
-the same pieces as of a path, 280 KiB instead of 4.2 MiB of a clip of ten seconds.
-"""
-
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import av
-from av.container import InputContainer
+from stoat_ferret.errors import UnreadableFileError
 
-NO_PROTOCOL = {"protocol_whitelist": "none"}
-"""Options that keep FFmpeg from opening anything itself: there is no protocol of this name."""
+SHORTEST_READ = 64 * 1024
+"""Read at a place where nothing was read before it."""
+LONGEST_READ = 512 * 1024
+"""Reached by doubling, where reading goes on from place to place."""
+
+Part = tuple[int, bytes]
+"""Where it begins, and its bytes."""
 
 
-class _Named(io.FileIO):
-    """A descriptor's file, which PyAV asks for its name: by its ending FFmpeg tells some formats from others."""
+class Source:
+    """An open file, for `av.open`: seekable, read-only, and named as the file is, as some formats are told by that.
 
-    name: Any
+    What was asked for by `part` is kept and not read again. A read that fails looks like the file's end to FFmpeg,
+    which cannot be relied upon to hand an error on; `check` tells. The descriptor's position is not used.
+
+    Args:
+        descriptor: open for reading; whoever opened it closes it.
+        path: absolute.
+        size: in bytes; None to look.
+    """
+
+    def __init__(self, descriptor: int, path: bytes, size: int | None = None) -> None:
+        self.name = os.fsdecode(path)
+        self.size = os.fstat(descriptor).st_size if size is None else size
+        self._descriptor = descriptor
+        self._position = 0
+        self._kept: list[Part] = []
+        self._ahead: Part = (0, b"")
+        self._problem: OSError | None = None
+
+    def part(self, offset: int, length: int) -> bytes:
+        """Give bytes of the file, and keep them; fewer only at its end.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for start, data in self._kept:
+            if start <= offset and offset + length <= start + len(data):
+                return data[offset - start : offset - start + length]
+        pieces, at = [], offset
+        # A single read may give less on network file systems.
+        while at < offset + length and (piece := os.pread(self._descriptor, offset + length - at, at)):
+            pieces.append(piece)
+            at += len(piece)
+        data = b"".join(pieces)
+        self._kept.append((offset, data))
+        return data
+
+    def head(self) -> bytes:
+        """Give the file's first 64 KiB, or all of a shorter one; nothing where they cannot be read."""
+        try:
+            return self.part(0, min(SHORTEST_READ, self.size))
+        except OSError as error:
+            self._problem = error
+            return b""
+
+    def check(self) -> None:
+        """Make sure that all that was read was there.
+
+        Raises:
+            UnreadableFileError: the file system refused.
+        """
+        if self._problem is not None:
+            raise unreadable(self._problem) from self._problem
+
+    def read(self, length: int) -> bytes:
+        """Give up to `length` bytes, never more; nothing at the end."""
+        at = self._position
+        for start, data in (self._ahead, *self._kept):
+            if start <= at < start + len(data):
+                found = data[at - start : at - start + length]
+                break
+        else:
+            found = self._read_on(at, length)
+        self._position += len(found)
+        return found
+
+    def _read_on(self, offset: int, wanted: int) -> bytes:
+        """Read from `offset` on: more than is wanted now if that is little, but nothing that is kept."""
+        before = self._ahead
+        goes_on = offset == before[0] + len(before[1])
+        length = max(wanted, SHORTEST_READ, 2 * len(before[1]) if goes_on else 0)
+        length = min([length, LONGEST_READ, *(start - offset for start, _ in self._kept if start > offset)])
+        try:
+            data = os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            self._problem = error
+            return b""
+        if len(data) <= wanted:
+            return data
+        self._ahead = (offset, data)
+        return data[:wanted]
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, and give it; a negative number where there is none."""
+        place = offset + (0, self._position, self.size)[whence]
+        if place >= 0:
+            self._position = place
+        return place
+
+    def tell(self) -> int:
+        """Give the place of the next read."""
+        return self._position
+
+
+def unreadable(error: OSError) -> UnreadableFileError:
+    """Say for a person that the file system refused."""
+    return UnreadableFileError(f"The file could not be read: {error.strerror or error}.")
 
 
 @contextmanager
-def opened(path: bytes, descriptor: int, options: dict[str, str]) -> Iterator[InputContainer]:
-    """Open a file for demuxing, by a descriptor, which stays open; its position is used.
-
-    Args:
-        path: absolute; for its name only, nothing is opened by it.
-        descriptor: open for reading.
-        options: for FFmpeg; what they say of protocols is replaced.
+def opened(path: bytes) -> Iterator[Source]:
+    """Open a file.
 
     Raises:
-        ValueError: the path is relative, which FFmpeg could take for an address.
-        av.FFmpegError: it cannot be opened.
-        OSError: the file could not be read.
+        UnreadableFileError: the file system refused.
     """
-    if not path.startswith(b"/"):
-        msg = f"The path is not absolute: {path!r}"
-        raise ValueError(msg)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    with _Named(descriptor, closefd=False) as file:
-        file.name = os.fsdecode(path)
-        with av.open(file, "r", options=options | NO_PROTOCOL, metadata_errors="replace") as container:
-            yield container
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unreadable(error) from error
+    try:
+        yield Source(descriptor, path)
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 
+MICROSECONDS = Fraction(1, 1_000_000)
+"""In which FFmpeg counts the time of a whole file."""
 _TIMECODE = re.compile(r"\d{2}:\d{2}:\d{2}[:;.]\d{2,3}")
 CONSTANT_RATE_CONTAINERS = {"avi", "dv", "gxf", "mxf", "yuv4mpegpipe"}
 """Formats whose pictures lie on a fixed grid."""

@@ -109,10 +109,10 @@ def test_how_pictures_are_stored_is_read(fields: dict[str, int], pixel_format: s
 def test_what_is_said_of_colours_and_shape_is_read() -> None:
     """All of it, or nothing; the container's word on the range holds where the stream says none."""
     assert h264(record(ratio=(4, 3), full_range=False, colours=(9, 18, 9)), full_range=True) == H264(
-        "yuv420p", False, Colours(9, 18, 9), Fraction(4, 3)
+        "yuv420p", (320, 232), False, Colours(9, 18, 9), Fraction(4, 3)
     )
-    assert h264(record(ratio=2), full_range=None) == H264("yuv420p", None, None, Fraction(12, 11))
-    assert h264(record(ratio=(0, 3)), full_range=True) == H264("yuvj420p", True, None, None)
+    assert h264(record(ratio=2), full_range=None) == H264("yuv420p", (320, 232), None, None, Fraction(12, 11))
+    assert h264(record(ratio=(0, 3)), full_range=True) == H264("yuvj420p", (320, 232), True, None, None)
 
 
 @pytest.mark.parametrize("fields", [{"chroma": 0}, {"depth": 11}, {"chroma": 3, "colours": (1, 1, 0)}, {"ratio": 99}])
@@ -140,9 +140,9 @@ def test_a_header_that_was_cut_is_not_guessed_at(cut: int) -> None:
 @pytest.mark.parametrize(
     ("bits", "found"),
     [
-        ((2, 3, 2), Aac("LC", "stereo")),
-        ((2, 4, 1), Aac("LC", "mono")),
-        ((2, 3, 6), Aac("LC", "5.1")),
+        ((2, 3, 2), Aac("LC", "stereo", 2, 48_000)),
+        ((2, 4, 1), Aac("LC", "mono", 1, 44_100)),
+        ((2, 3, 6), Aac("LC", "5.1", 6, 48_000)),
         ((2, 6, 2), None),  # 24 kHz, of which twice as much may be made
         ((5, 3, 2), None),  # HE-AAC, which says so
         ((2, 3, 0), None),  # channels by a program's configuration
@@ -155,7 +155,7 @@ def test_the_commonest_aac_is_told_from_others(bits: tuple[int, int, int], found
     assert aac(Writer().put(kind, 5).put(index, 4).put(channels, 4).put(0, 3).bytes()[:2]) == found
 
 
-@pytest.mark.parametrize(("present", "found"), [(0, Aac("LC", "stereo")), (1, None)])
+@pytest.mark.parametrize(("present", "found"), [(0, Aac("LC", "stereo", 2, 48_000)), (1, None)])
 def test_an_extension_of_aac_is_seen(present: int, found: Aac | None) -> None:
     """It stands behind what older players read (ISO/IEC 14496-3, 1.6.5)."""
     plain = Writer().put(2, 5).put(3, 4).put(2, 4).put(0, 3)

@@ -1,0 +1,112 @@
+"""What a Matroska file's first elements (RFC 9559) say of length and frame rates: pure functions over its bytes."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+EBML = b"\x1a\x45\xdf\xa3"
+"""With which every Matroska and WebM file begins."""
+_HEADER, _SEGMENT, _INFO, _TRACKS, _TRACK = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0xAE
+_TIMESTAMP_SCALE, _DURATION, _TRACK_TYPE, _FRAME_DURATION = 0x2AD7B1, 0x4489, 0x83, 0x23E383
+_DEFAULT_SCALE = 1_000_000
+"""Nanoseconds."""
+_PICTURES = 1
+"""The type of a track."""
+_MOST_ELEMENTS = 1000
+
+Element = tuple[int, int, int | None]
+"""Its id, where its content begins, and where it ends, maybe beyond what is there; None where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a file says itself, where FFmpeg, if it says nothing, works something out from as much as it has read."""
+
+    duration: float | None
+    """Seconds."""
+    frame_durations: tuple[int, ...]
+    """Nanoseconds, of each track of pictures in the order of the tracks; 0 where it does not say."""
+    end: int | None
+    """How long the whole file is, in bytes; None where it does not say."""
+
+
+def stated(head: bytes) -> Stated | None:
+    """Read `Info` and `Tracks`; None where they do not both lie wholly within the file's first bytes."""
+    duration: float | None = None
+    frames: tuple[int, ...] | None = None
+    told = False
+    segment = _segment(head)
+    if segment is None:
+        return None
+    for identity, start, stop in _elements(head, segment[0], len(head)):
+        if stop is None or stop > len(head):
+            break
+        if identity == _INFO:
+            duration, told = _duration(head, start, stop), True
+        elif identity == _TRACKS:
+            frames = _frame_durations(head, start, stop)
+    return None if frames is None or not told else Stated(duration, frames, segment[1])
+
+
+def _segment(head: bytes) -> tuple[int, int | None] | None:
+    """Give where the content of the file's one segment begins and ends; None where it is not the second element."""
+    outer = list(islice(_elements(head, 0, len(head)), 2))
+    if [identity for identity, *_ in outer] != [_HEADER, _SEGMENT]:
+        return None
+    return outer[1][1:]
+
+
+def _duration(head: bytes, start: int, end: int) -> float | None:
+    scale, duration = _DEFAULT_SCALE, None
+    for identity, begin, stop in _elements(head, start, end):
+        content = head[begin:stop]
+        if identity == _TIMESTAMP_SCALE:
+            scale = _unsigned(content)
+        elif identity == _DURATION and len(content) in (4, 8):
+            (duration,) = struct.unpack(">f" if len(content) == 4 else ">d", content)
+    return None if duration is None else duration * scale / 1e9
+
+
+def _frame_durations(head: bytes, start: int, end: int) -> tuple[int, ...]:
+    found = []
+    for identity, begin, stop in _elements(head, start, end):
+        if identity == _TRACK:
+            inside = {inner: head[at:until] for inner, at, until in _elements(head, begin, stop or end)}
+            if _unsigned(inside.get(_TRACK_TYPE, b"")) == _PICTURES:
+                found.append(_unsigned(inside.get(_FRAME_DURATION, b"")))
+    return tuple(found)
+
+
+def _unsigned(content: bytes) -> int:
+    """Read a number (RFC 8794, 7.2); 0 for one that is longer than any may be."""
+    return int.from_bytes(content, "big") if len(content) <= 8 else 0
+
+
+def _elements(data: bytes, start: int, end: int) -> Iterator[Element]:
+    """Yield the elements (RFC 8794) that lie side by side and begin before `end`, up to one of unknown size."""
+    for _ in range(_MOST_ELEMENTS):
+        identity, at = _number(data, start, marked=True)
+        length, body = _number(data, at, marked=False)
+        if start >= end or at == start or body == at or body > end:
+            return
+        if length == (1 << 7 * (body - at)) - 1:
+            yield identity, body, None
+            return
+        yield identity, body, body + length
+        start = body + length
+
+
+def _number(data: bytes, at: int, *, marked: bool) -> tuple[int, int]:
+    """Read a variable-size integer, with or without the bit that marks its own length.
+
+    Returns:
+        The number, and where it ends: where it began if there is none.
+    """
+    if at >= len(data) or data[at] == 0:
+        return 0, at
+    length = 9 - data[at].bit_length()
+    if at + length > len(data):
+        return 0, at
+    number = int.from_bytes(data[at : at + length], "big")
+    return number if marked else number & (1 << 7 * length) - 1, at + length
