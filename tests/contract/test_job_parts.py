@@ -145,6 +145,27 @@ class TestParts:
         await queue.sweep()
         assert await status(queue, first) is PENDING
 
+    @pytest.mark.parametrize("ends", ["cancelled", "its time is over"])
+    async def test_one_that_is_to_end_anyway_does_not_give_way(
+        self, queue: AsyncJobQueue, stage: Stage, ends: str
+    ) -> None:
+        """It is taken up once its parts have ended, and says then what it had done."""
+        first = await submit(queue, "first", exclusive_key="library/", timeout_seconds=15)
+        parent = await claim(queue)
+        await submit(queue, "part", "part", parent_id=first.id)
+        part = await claim(queue)
+        await queue.await_parts(parent, {})
+        stage.clock.advance(GIVE_WAY_SECONDS + (1 if ends == "cancelled" else 6))
+        await queue.renew(part)
+        if ends == "cancelled":
+            await queue.cancel(first.id)
+        await submit(queue, "urgent", exclusive_key="library/inner/", priority=9)
+        await queue.sweep()
+        assert await status(queue, first) is RUNNING
+        await queue.finish(part, JobOutcome(status=CANCELLED))
+        again = await claim(queue)
+        assert (again.job.id, again.job.attempt) == (first.id, 1)
+
     @pytest.mark.parametrize(
         "other",
         [

@@ -84,3 +84,16 @@ def test_what_may_be_silent_for_long_is_left_alone(database: Database, postgres_
         with pytest.raises(StorageBusyError):
             write(database)
         assert state(database, copying.info.backend_pid) is not None
+
+
+def test_only_what_may_be_undone_does_not_wait_for_the_disk(database: Database) -> None:
+    """What was acknowledged survives a power cut, also where a connection was used for the other before."""
+    for durable, synchronous in ((True, "on"), (False, "off"), (True, "on")):
+        with database.write(durable=durable) as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == synchronous
+
+
+def test_a_session_that_idles_with_the_lock_is_ended_by_the_server(database: Database) -> None:
+    """Its process may be stopped; the server itself sees to that where the client is not in a pipeline."""
+    with database.write() as connection:
+        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "5s"

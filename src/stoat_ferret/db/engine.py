@@ -68,7 +68,8 @@ class Database:
             with self._translated():
                 yield shared.connection
             return
-        with self._translated(), self._reader.connect() as connection:
+        # Begun at once: a prepared statement goes past SQLAlchemy, which would begin with the first that it sees.
+        with self._translated(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager

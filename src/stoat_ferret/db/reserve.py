@@ -33,7 +33,8 @@ class Reserve:
     def hold(self) -> None:
         """Set the room aside, if it is not yet, and if there is ample room."""
         try:
-            if self._size() or shutil.disk_usage(self._path.parent).free < RESERVE_BYTES + AMPLE_BYTES:
+            before = self._size()
+            if before or shutil.disk_usage(self._path.parent).free < RESERVE_BYTES + AMPLE_BYTES:
                 return
             descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         except OSError:
@@ -41,9 +42,17 @@ class Reserve:
         try:
             os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
         except OSError:
-            self._path.unlink(missing_ok=True)
+            if before is None:
+                self._path.unlink(missing_ok=True)
+            else:  # it was given up, and still is
+                os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
+
+    @property
+    def given_up(self) -> bool:
+        """True while its room is what last words are written into."""
+        return self._size() == 0
 
     def keep(self, name: str) -> None:
         """Make sure that what is left of the disk is not what was set aside; it is set aside anew where there is room.
@@ -54,15 +63,15 @@ class Reserve:
         Raises:
             StorageFullError: it is.
         """
-        if self._size() == 0:
+        if self.given_up:
             self.hold()
-            if self._size() == 0:
+            if self.given_up:
                 raise StorageFullError(full(name))
 
     def _size(self) -> int | None:
         try:
             return self._path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def release(self) -> bool:

@@ -74,6 +74,16 @@ def fold_log(database: Database) -> bool:
         return False
 
 
+def fold_passively(database: Database) -> None:
+    """Bring what SQLite has written aside into the database's file, as far as nobody is in the way."""
+    try:
+        with closing(database.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.fetchall()
+    except sqlite3.Error as error:
+        log.debug("log of changes not folded", database=database.name, error=str(error))
+
+
 def fold_all(database: Database) -> None:
     """Bring all that SQLite has written aside into the database's file, so that this alone is the whole of it.
 

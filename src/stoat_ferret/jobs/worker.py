@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.together import Committer
-from stoat_ferret.errors import StorageError
+from stoat_ferret.errors import StorageError, StorageFullError
 from stoat_ferret.jobs.execution import PASSING, execute
 from stoat_ferret.jobs.model import Claim, JobHandler, Wanted, WorkerProfile
 from stoat_ferret.jobs.queue import AsyncJobQueue
@@ -96,7 +96,7 @@ class Worker:
             try:
                 await self._queue.recover()
                 await self._queue.heartbeat(self.id, self._profile)
-            except PASSING as error:
+            except (*PASSING, StorageFullError) as error:
                 log.warning("cannot begin; trying again", error=error.message)
                 await _unless(stop, asyncio.sleep(RETRY_SECONDS))
             else:

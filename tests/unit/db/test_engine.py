@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 
 from stoat_ferret.db import engine, migrate
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgres_url, shown
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.tables import libraries
 from stoat_ferret.errors import StorageBusyError, StorageError, StorageFullError
 from tests.factories import make_catalogue
@@ -73,12 +74,27 @@ def test_a_read_sees_one_state_until_it_ends(catalogue: Database) -> None:
     assert count(catalogue) == 1
 
 
+def test_so_does_one_by_prepared_statements(catalogue: Database) -> None:
+    """Which go past what begins transactions elsewhere."""
+    every = Prepared(select(libraries.c.id))
+    with catalogue.read() as reader:
+        assert every.rows(reader) == []
+        with catalogue.write() as writer:
+            writer.execute(libraries.insert().values(ROW))
+        assert every.rows(reader) == []
+    assert count(catalogue) == 1
+
+
 def test_commits_survive_a_power_cut(catalogue: Database) -> None:
     """As far as SQLite can promise it: a write-ahead log, flushed at each commit."""
     with catalogue.read() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    for durable, synchronous in ((True, 2), (False, 1), (True, 2)):
+        with catalogue.write(durable=durable) as connection:
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == synchronous
+    with catalogue.together(durable=True), catalogue.write(durable=False) as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
 
 
 def test_writers_wait_for_each_other(catalogue: Database) -> None:

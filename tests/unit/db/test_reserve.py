@@ -1,5 +1,7 @@
 """Room for last words on a full disk: given up for them, and kept from everything else until there is room again."""
 
+import errno
+import os
 from collections import namedtuple
 from pathlib import Path
 
@@ -103,6 +105,59 @@ def test_there_is_room_again_as_soon_as_somebody_wants_to_write(held: Reserve, t
     finally:
         library.close()
         store.database.close()
+
+
+def test_what_is_said_again_and_again_does_not_fill_the_room(held: Reserve, tmp_path: Path, disk: Disk) -> None:
+    """A worker lives on while the disk is full, for as long as it takes somebody to notice."""
+    library, store = in_use(held, tmp_path)
+    try:
+        disk.free = 0
+        held.release()
+        log = tmp_path / "jobs.db-wal"
+        for _ in range(30):
+            store.heartbeat("worker")
+        size = log.stat().st_size
+        for _ in range(300):
+            store.heartbeat("worker")
+        assert log.stat().st_size == size
+    finally:
+        library.close()
+        store.database.close()
+
+
+def test_nobody_is_silent_while_the_disk_is_full(
+    held: Reserve, tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker can say that it is alive then; to kill it would not help."""
+    library, store = in_use(held, tmp_path)
+    try:
+        store.heartbeat("worker")
+        monkeypatch.setattr(store, "_not_heard_of", lambda _pid: True)
+        assert store.is_silent(os.getpid())
+
+        def full(*_arguments: object, **_options: object) -> float:
+            raise StorageFullError
+
+        monkeypatch.setattr("stoat_ferret.jobs.store.workforce.count_up", full)
+        assert not store.is_silent(os.getpid())
+    finally:
+        library.close()
+        store.database.close()
+
+
+def test_room_that_cannot_be_had_again_stays_given_up(
+    held: Reserve, tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the system says that there is some: a quota, or somebody who was quicker."""
+    held.release()
+
+    def refuse(_descriptor: int, _offset: int, _length: int) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(StorageFullError):
+        held.keep("a database")
+    assert held.given_up
 
 
 class Diary:

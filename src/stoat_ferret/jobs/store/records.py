@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -50,6 +51,7 @@ from stoat_ferret.jobs.transitions import (
 )
 
 REVISION = "revision"
+PENDING = text("status = 'pending'")
 CHANGED = "stoat_jobs_changed"
 """The channel on which Postgres says that some job has changed."""
 
@@ -303,7 +305,10 @@ class _Counted:
 def _inserting(*columns: str) -> _Counted:
     values: dict[str, Any] = {name: bindparam(name) for name in columns}
     # What is there already, under the one unique index, is an equal one that is pending.
-    each = (dialect.insert(jobs).values(values).on_conflict_do_nothing() for dialect in (sqlite, postgresql))
+    each = (
+        dialect.insert(jobs).values(values).on_conflict_do_nothing(index_elements=["type", "key"], index_where=PENDING)
+        for dialect in (sqlite, postgresql)
+    )
     return _Counted(*each, *jobs.c)
 
 

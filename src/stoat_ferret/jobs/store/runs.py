@@ -114,7 +114,15 @@ LACKING_SLOT = Prepared(
 )
 
 _WAITS = (is_(JobStatus.RUNNING), jobs.c.lease_expires_at.is_(None), jobs.c.resumes == false())
-WAITING = Prepared(select(jobs).where(*_WAITS, jobs.c.exclusive_key.is_not(None)))
+# One that is to end, or whose time is over, is taken up once its parts have ended, and then says what it had done.
+_GOES_ON = (
+    jobs.c.cancel_requested == false(),
+    or_(
+        jobs.c.timeout_seconds.is_(None),
+        jobs.c.started_at + jobs.c.timeout_seconds * literal_column("1000000") > bindparam("now"),
+    ),
+)
+WAITING = Prepared(select(jobs).where(*_WAITS, *_GOES_ON, jobs.c.exclusive_key.is_not(None)))
 RUNNING_OF_TYPES = Prepared(
     select(jobs.c.type, func.count().label("running"))
     .where(is_(JobStatus.RUNNING), jobs.c.token.is_not(None))
@@ -206,7 +214,7 @@ class Runs(Records):
         now = self._now(connection)
         return [
             found
-            for found in WAITING.rows(connection)
+            for found in WAITING.rows(connection, now=now)
             if now - found["started_at"] >= patience_seconds(found["attempt"]) * 1_000_000
         ]
 

@@ -4,7 +4,8 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from stoat_ferret.db.job_tables import workers
 from stoat_ferret.db.reserve import with_last_reserve
-from stoat_ferret.errors import StorageBusyError
+from stoat_ferret.db.soundness import fold_passively
+from stoat_ferret.errors import StorageBusyError, StorageFullError
 from stoat_ferret.jobs.fence import stored_nothing
 from stoat_ferret.jobs.model import WorkerProfile, WorkerRecord
 from stoat_ferret.jobs.processes import (
@@ -17,9 +18,10 @@ from stoat_ferret.jobs.processes import (
     this_host,
     this_process,
 )
-from stoat_ferret.jobs.store.records import Records, left_behind
+from stoat_ferret.jobs.store.records import Records, count_up, left_behind
 from stoat_ferret.jobs.transitions import Row, handed_back, struck
 
+LOOKED = "silent_workers_looked_for"
 BEGIN_SECONDS = 60.0
 """What a worker process gets until it is first heard of."""
 STALE_WORKER_SECONDS = 86_400
@@ -32,8 +34,11 @@ class Workforce(Records):
     @with_last_reserve
     def heartbeat(self, worker_id: str, profile: WorkerProfile | None = None) -> None:
         """Say that a worker, in this process, is alive; the first time makes it known."""
-        if self.database.reserve is not None:
-            self.database.reserve.hold()
+        if (reserve := self.database.reserve) is not None:
+            reserve.hold()
+            if reserve.given_up:
+                # What is said again and again must not fill the room: a log that is folded is written from its start.
+                fold_passively(self.database)
         with self._write(durable=False, last_words=True) as connection:
             now = self._now(connection)
             if self._dispatch is not None:
@@ -78,7 +83,8 @@ class Workforce(Records):
     def is_silent(self, pid: int) -> bool:
         """Tell whether a worker process of this machine lets its leases lapse: it is stopped or hangs.
 
-        While somebody else keeps the database locked, no worker can renew anything, and none is silent.
+        While somebody else keeps the database locked, or its disk is full, no worker can renew anything, and none is
+        silent.
         """
         return self._not_heard_of(pid) and (is_stopped(pid) or (self._can_write() and self._not_heard_of(pid)))
 
@@ -92,9 +98,10 @@ class Workforce(Records):
 
     def _can_write(self) -> bool:
         try:
-            with self._write(durable=False, last_words=True):
+            with self._write(durable=False, last_words=True) as connection:
+                count_up(connection, LOOKED, 1)  # without a change, a full disk would not be noticed
                 return True
-        except StorageBusyError:
+        except (StorageBusyError, StorageFullError):
             return False
 
     @with_last_reserve
