@@ -13,11 +13,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
 from stoat_ferret.api.services.scan import scan_request
 from stoat_ferret.cli.following import Following
 from stoat_ferret.cli.output import SilentProgress
+from stoat_ferret.cli.worker import NICENESS
 from stoat_ferret.errors import ConfigurationError
 from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.jobs.supervisor import WorkerSupervisor
@@ -278,7 +280,9 @@ def test_a_worker_runs_until_it_is_told_to_stop(tmp_path: Path, clips: Path) -> 
         while job["status"] not in ("complete", "failed") and time.monotonic() < until:
             job = json.loads(stoat("jobs", "show", job_id, "--json", "--data-dir", tmp_path).stdout)
         assert job["status"] == "complete"
-        assert os.getpriority(os.PRIO_PROCESS, worker.pid) >= 10
+        process = psutil.Process(worker.pid)
+        mine = psutil.Process().nice()
+        assert (process.nice(), process.ionice().ioclass) == (min(19, mine + NICENESS), psutil.IOPRIO_CLASS_IDLE)
     finally:
         worker.send_signal(signal.SIGINT)
         status, out, log, _ = ended(worker)
