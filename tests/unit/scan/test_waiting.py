@@ -86,3 +86,24 @@ def test_a_known_film_that_is_copied_over_stays_as_it_was_meanwhile(stage: Stage
     put(path, "video new and whole")
     stage.scan(tmp_path / "videos")
     assert [video.title for video in stage.videos()] == ["new and whole"]
+
+
+def test_many_folders_are_looked_at_again_by_one_scan(stage: Stage, tmp_path: Path) -> None:
+    """A job for each would bury all others in the list."""
+    for number in range(6):
+        put(tmp_path / f"videos/films/{number}/broken.mp4", "broken", age_seconds=0)
+        os.utime(tmp_path / f"videos/films/{number}/broken.mp4", (time.time() - 60,) * 2)
+    put(tmp_path / "videos/other.mp4")
+    stage.scan(tmp_path / "videos")
+    (again,) = stage.waiting()
+    assert again.payload["path"] == str(tmp_path / "videos/films")
+    assert again.payload["recursive"]
+    assert again.payload["looks"] == 1
+    for number in range(2):
+        put(tmp_path / f"videos/films/{number}/broken.mp4", "video")
+    for number in range(2, 4):
+        put(tmp_path / f"videos/films/{number}/broken.mp4", "broken")
+    stage.scan(tmp_path / "videos")
+    assert sorted(job.payload["path"] for job in stage.waiting()) == [
+        str(tmp_path / f"videos/films/{number}") for number in (4, 5)
+    ]

@@ -40,7 +40,7 @@ from stoat_ferret.scan.job import Distributor
 from stoat_ferret.scan.pipeline import OpenDisk, Waits, run_scan
 from stoat_ferret.scan.report import read_report
 from stoat_ferret.scan.rules import Rules, as_it_is
-from stoat_ferret.scan.scope import ScanOptions
+from stoat_ferret.scan.scope import ScanOptions, covering
 from stoat_ferret.scan.walk import MOST_PATH_BYTES
 from stoat_ferret.settings import Settings
 
@@ -55,6 +55,8 @@ LOOKS = "looks"
 """In the payload: how many scans in a row have met files in this folder that were being written."""
 MOST_LOOKED_AGAIN = 200
 """Files whose folders are scanned again by themselves."""
+MOST_APART = 4
+"""So many folders of a library are scanned one by one."""
 FIRST_LOOK_SECONDS = 2.0
 LAST_LOOK_SECONDS = 300.0
 CUT_OFF = (IncompleteFileError.code, NotMediaError.code)
@@ -261,17 +263,35 @@ async def look_again(job: Job, queue: AsyncJobQueue, repository: LibraryReposito
         paused = ledger.folders_with_young(repository.database, job.id, CUT_OFF, since_ns, MOST_LOOKED_AGAIN)
         return sorted({*written, *paused})
 
-    folders = await asyncio.to_thread(find)
+    targets = _together(await asyncio.to_thread(find), await asyncio.to_thread(repository.libraries))
     looks = int(job.payload.get(LOOKS, 0))
     seconds = min(max(settings.settle_seconds, FIRST_LOOK_SECONDS) * 2**looks, LAST_LOOK_SECONDS)
-    for folder in folders:
-        request = scan_request(ScanOptions(path=folder, recursive=False), repository)
+    for options in targets:
+        request = scan_request(options, repository)
         due = time.time_ns() // 1_000 + int(seconds * 1_000_000)
         request = replace(request, payload={**request.payload, LOOKS: looks + 1}, run_after=due)
         try:
             await queue.submit(with_settings(request, settings, priority=BY_ITSELF))
         except StorageError as error:  # the scan is done; the next one finds them
             log.warning("cannot have a folder scanned again by itself", error=error.message)
+
+
+def _together(folders: Sequence[bytes], libraries: Sequence[Library]) -> list[ScanOptions]:
+    """Give a scan for each folder; of a library with many of them, one of all that lies below what they lie in.
+
+    That costs no more than a look at each folder there, and a job for each of dozens would bury all others.
+    """
+    of_library: dict[bytes, list[bytes]] = {}
+    for folder in folders:
+        library = covering(folder, libraries)
+        of_library.setdefault(folder if library is None else library.path_bytes, []).append(folder)
+    scans: list[ScanOptions] = []
+    for some in of_library.values():
+        if len(some) > MOST_APART:
+            scans.append(ScanOptions(path=os.path.commonpath(some)))
+        else:
+            scans += [ScanOptions(path=folder, recursive=False) for folder in some]
+    return scans
 
 
 def _say_what_was_done(context: JobContext, repository: LibraryRepository, *, shared: bool) -> None:
