@@ -240,7 +240,7 @@ def test_a_disk_that_fails_while_a_picture_is_made_is_said(tmp_path: Path, monke
         thumbnail(bytes(path), 64, "jpeg")
     place_clip(path)
 
-    def fail(_descriptor: int, _count: int, _offset: int) -> bytes:
+    def fail(_descriptor: int, _length: int, _offset: int) -> bytes:
         raise OSError(errno.ESTALE, "Stale file handle")
 
     monkeypatch.setattr(os, "pread", fail)

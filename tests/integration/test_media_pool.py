@@ -370,7 +370,7 @@ def most_address_space(pid: int) -> int:
 
 def test_a_process_that_needs_too_much_memory_is_stopped(tmp_path: Path) -> None:
     """A limit below what a large picture takes is an outcome of that file, and its process is replaced."""
-    place_clip(tmp_path / "large.ts", container="ts", size=(8192, 4320), frames=1, codec="libx265")
+    place_clip(tmp_path / "large.ts", container="ts", size=(8192, 4320), frames=1, codec="libx265", hdr="hdr10")
     place_clip(tmp_path / "small.mp4")
     tasks = [ProbeTask(key, bytes(tmp_path / name)) for key, name in enumerate(["large.ts"] + ["small.mp4"] * 3)]
     with ProbePool(workers=1) as pool:

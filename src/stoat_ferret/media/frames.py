@@ -10,8 +10,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from stoat_ferret.errors import NoPictureError
 from stoat_ferret.media import picture
-from stoat_ferret.media.formats import HEADER_OPTIONS, starts_with_box
-from stoat_ferret.media.probe import decode_frame, open_media, require_absolute
+from stoat_ferret.media.ebml import EBML
+from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
+from stoat_ferret.media.probe import decode_frame
+from stoat_ferret.media.refusal import refusal
 from stoat_ferret.media.source import Source, opened
 from stoat_ferret.media.tone import Transfer, to_standard
 
@@ -23,8 +25,6 @@ SCALING = Interpolation.AREA
 """FAST_BILINEAR, the usual choice for speed, aliases: 19.8 dB against 26.5."""
 _HEADER_OPTIONS = HEADER_OPTIONS | {"fpsprobesize": "0", "probesize": "32"}
 """A picture's decoder needs the stream's header only, and of all else as little is to be read as there is."""
-_EBML = b"\x1a\x45\xdf\xa3"
-"""What Matroska and WebM files begin with."""
 _SMOOTHED_BY_SCALING = 2
 """Where a picture is made so many times smaller, it does not matter whether its blocks' edges were smoothed: 52 dB or
 more against the exact picture in all that was tried, for a seventh of the time."""
@@ -70,9 +70,7 @@ def thumbnail(path: bytes, width: int, image_format: ImageFormat, source: Source
     Raises:
         NoPictureError: no picture can be decoded.
         MediaError: the file cannot be opened; as `probe`.
-        ValueError: the path is relative.
     """
-    require_absolute(path)
     if source is None:
         with opened(path) as own:
             return thumbnail(path, width, image_format, own)
@@ -101,29 +99,27 @@ def _look(path: bytes, source: Source, attempt: _Try, width: int) -> Found:
         NoPictureError: there is no stream of pictures.
         MediaError: the file cannot be opened, other than by its header only.
     """
-    if not attempt.header_only:
-        with open_media(path, source) as container:
-            return _first_frame(container, attempt, width)
-    head = source.head()
-    if not (starts_with_box(head) or head.startswith(_EBML)):
+    start = source.head()
+    has_header = starts_with_box(start) or start.startswith(EBML)
+    if attempt.header_only and not has_header:
         return None, None
+    options = _HEADER_OPTIONS if attempt.header_only else open_options(start)
     source.seek(0)
     try:
-        with av.open(source, "r", options=_HEADER_OPTIONS, metadata_errors="replace") as container:
-            return _first_frame(container, attempt, width)
+        with av.open(source, "r", options=options, metadata_errors="replace") as container:
+            for position, keyframe in attempt.places:
+                frame, ratio = _frame(container, position, keyframe=keyframe, most_width=width)
+                if frame is not None:
+                    return frame, ratio
     except NoPictureError:
-        return None, None
+        if not attempt.header_only:
+            raise
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
-        return None, None
-
-
-def _first_frame(container: InputContainer, attempt: _Try, width: int) -> Found:
-    for position, keyframe in attempt.places:
-        frame, ratio = _frame(container, position, keyframe=keyframe, most_width=width)
-        if frame is not None:
-            return frame, ratio
+        if not attempt.header_only:
+            source.check()
+            raise refusal(path, error) from error
     return None, None
 
 

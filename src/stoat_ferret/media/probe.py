@@ -85,7 +85,7 @@ def probe(path: bytes, source: Source | None = None) -> MediaInfo:
 
 def examine(path: bytes, source: Source | None = None) -> MediaInfo:
     """Examine any media file, with or without pictures; otherwise as `probe`."""
-    require_absolute(path)
+    _require_absolute(path)
     info = None if source is None else _from_headers(source)
     if info is None:
         with open_media(path, source) as container:
@@ -136,7 +136,7 @@ def open_media(path: bytes, source: Source | None = None) -> Iterator[InputConta
     Raises:
         As `probe`, but for NoVideoStreamError.
     """
-    require_absolute(path)
+    _require_absolute(path)
     if source is None:
         with opened(path) as own, open_media(path, own) as container:
             yield container
@@ -152,12 +152,7 @@ def open_media(path: bytes, source: Source | None = None) -> Iterator[InputConta
     source.check()
 
 
-def require_absolute(path: bytes) -> None:
-    """Refuse a path that FFmpeg could take for an address.
-
-    Raises:
-        ValueError: it is relative.
-    """
+def _require_absolute(path: bytes) -> None:
     if not path.startswith(b"/"):
         msg = f"The path is not absolute: {path!r}"
         raise ValueError(msg)

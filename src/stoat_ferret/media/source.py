@@ -8,7 +8,7 @@ from stoat_ferret.errors import UnreadableFileError
 
 SHORTEST_READ = 64 * 1024
 """Read at a place where nothing was read before it."""
-LONGEST_READ = 512 * 1024
+LONGEST_READ = 256 * 1024
 """Reached by doubling, where reading goes on from place to place."""
 
 Part = tuple[int, bytes]
@@ -25,9 +25,15 @@ class Source:
         descriptor: open for reading; whoever opened it closes it.
         path: absolute.
         size: in bytes; None to look.
+
+    Raises:
+        ValueError: the path is relative, which FFmpeg could take for an address.
     """
 
     def __init__(self, descriptor: int, path: bytes, size: int | None = None) -> None:
+        if not path.startswith(b"/"):
+            msg = f"The path is not absolute: {path!r}"
+            raise ValueError(msg)
         self.name = os.fsdecode(path)
         self.size = os.fstat(descriptor).st_size if size is None else size
         self._descriptor = descriptor
@@ -53,6 +59,17 @@ class Source:
         data = b"".join(pieces)
         self._kept.append((offset, data))
         return data
+
+    def peek(self, offset: int, length: int) -> bytes:
+        """Give up to `length` bytes of the file, of which it is not worth while to keep any.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for start, data in self._kept:
+            if start <= offset and offset + length <= start + len(data):
+                return data[offset - start : offset - start + length]
+        return os.pread(self._descriptor, length, offset)
 
     def head(self) -> bytes:
         """Give the file's first 64 KiB, or all of a shorter one; nothing where they cannot be read."""
@@ -85,6 +102,8 @@ class Source:
 
     def _read_on(self, offset: int, wanted: int) -> bytes:
         """Read from `offset` on: more than is wanted now if that is little, but nothing that is kept."""
+        if offset >= self.size:
+            return b""
         before = self._ahead
         goes_on = offset == before[0] + len(before[1])
         length = max(wanted, SHORTEST_READ, 2 * len(before[1]) if goes_on else 0)

@@ -1,6 +1,6 @@
 """Whether a file is as long as it says: half a copy may well be played, as far as it goes."""
 
-import os
+from stoat_ferret.media.source import Source
 
 _BOX_TYPES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"})
 _MOST_BOXES = 64
@@ -9,19 +9,18 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _HEAD = 4096
 
 
-def is_cut_short(descriptor: int, size: int) -> bool:
+def is_cut_short(source: Source) -> bool:
     """Tell whether a file ends before what its outermost headers say; False where they do not say, or nobody knows.
 
     QuickTime and MP4 (ISO/IEC 14496-12, 4.2: each box begins with its length), Matroska and WebM (RFC 9559, 5.1: the
     segment's length, unless it was not known), and AVI (RIFF: the length of what follows) are looked at.
 
-    Args:
-        descriptor: the file, open for reading; its position is left alone.
-        size: of the file, in bytes.
+    Raises:
+        OSError: the file cannot be read.
     """
-    start = os.pread(descriptor, _HEAD, 0)
+    start, size = source.peek(0, min(_HEAD, source.size)), source.size
     if start[4:8] in _BOX_TYPES:
-        return _ends_in_a_box(descriptor, size)
+        return _ends_in_a_box(source)
     if start.startswith(_EBML):
         end = _end_of_segment(start)
         return end is not None and end > size
@@ -30,10 +29,10 @@ def is_cut_short(descriptor: int, size: int) -> bool:
     return False
 
 
-def _ends_in_a_box(descriptor: int, size: int) -> bool:
+def _ends_in_a_box(source: Source) -> bool:
     offset = 0
     for _ in range(_MOST_BOXES):
-        head = os.pread(descriptor, 16, offset)
+        head = source.peek(offset, min(16, source.size - offset))
         if len(head) < 8:
             return False
         length, kind = int.from_bytes(head[:4], "big"), head[4:8]
@@ -44,8 +43,8 @@ def _ends_in_a_box(descriptor: int, size: int) -> bool:
         if length < 8:  # 0: to the end of the file, whatever that is
             return False
         offset += length
-        if offset >= size:
-            return offset > size
+        if offset >= source.size:
+            return offset > source.size
     return False
 
 

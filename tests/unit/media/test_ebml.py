@@ -50,10 +50,8 @@ def test_duration_and_frame_durations(info: bytes, duration: float | None) -> No
 
 def test_numbers_longer_than_any_may_be() -> None:
     """Say nothing; a damaged file has them."""
-    content = file_of(
-        element("1549A966", element("2AD7B1", b"\xff" * 999) + LASTS),
-        element("1654AE6B", track(1, 1 << 800, length=101)),
-    )
+    scale, tracks = element("2AD7B1", b"\xff" * 999), element("1654AE6B", track(1, 1 << 800, length=999))
+    content = file_of(element("1549A966", scale + LASTS), tracks)
     assert stated(content) == Stated(0.0, (0,), len(content))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stoat_ferret.media.source import Source
 from stoat_ferret.media.wholeness import is_cut_short
 from tests.media_files import clip_file
 
@@ -24,7 +25,7 @@ def judged(path: Path, content: bytes) -> bool:
     path.write_bytes(content)
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return is_cut_short(descriptor, len(content))
+        return is_cut_short(Source(descriptor, b"/film"))
     finally:
         os.close(descriptor)
 
