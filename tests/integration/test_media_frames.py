@@ -254,6 +254,15 @@ def test_a_relative_path_is_refused() -> None:
         thumbnail(b"clip.mp4", 64, "jpeg", Source(file.fileno(), b"clip.mp4"))
 
 
+def test_a_film_that_begins_beyond_all_time_has_a_picture_or_none(tmp_path: Path) -> None:
+    """What a damaged header says of times can be any number."""
+    path, content = tmp_path / "x.ivf", bytearray(clip_file(container="ivf", codec="libvpx").read_bytes())
+    content[36:44] = (6_333_598_246_058_974_407).to_bytes(8, "little")  # of the first picture
+    path.write_bytes(content)
+    with suppress(NoPictureError):
+        assert thumbnail(bytes(path), 64, "jpeg")
+
+
 def test_sound_has_no_picture() -> None:
     """Cover art included: it is not from the film."""
     path = clip_file(container="m4a", codec=None, audio=(AudioTrack(),), cover=True)

@@ -146,6 +146,32 @@ def test_real_files_are_the_same_both_ways() -> None:
     assert quick >= 13
 
 
+def test_colours_of_which_container_and_stream_do_not_agree(tmp_path: Path) -> None:
+    """Are those that FFmpeg takes."""
+    content = bytearray(clip_file(codec="libx265", hdr="hdr10", fast_start=False).read_bytes())
+    matrix = content.rindex(b"colrnclx") + 8 + 4
+    assert content[matrix : matrix + 2] == b"\0\x09"
+    content[matrix + 1] = 11
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    assert by_headers(path) is None
+
+
+@pytest.mark.parametrize("cover", [False, True])
+def test_sound_that_is_shorter_than_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cover: bool) -> None:
+    """FFmpeg takes it for as long where it has not seen a packet of it, as behind a first picture of many bytes."""
+    monkeypatch.setattr(headers, "_SHORT_LOOK", 10_000)
+    fields: dict[str, Any] = {"size": (1280, 720), "frames": 8, "quality": {"qp": "1"}, "cover": cover}
+    content = bytearray(clip_file(**fields, audio=(AudioTrack(),), fast_start=False).read_bytes())
+    duration = content.rindex(b"mdhd", 0, content.rindex(b"soun")) + 20
+    content[duration : duration + 4] = (960).to_bytes(4, "big")
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    found, whole = by_headers(path), probe.examine(bytes(path))
+    assert whole.streams[1].duration == 0.02
+    assert found == whole or (cover and found is None)
+
+
 _SOUND = (AudioTrack(channels=2),)
 
 

@@ -143,7 +143,7 @@ def _frame(container: InputContainer, position: Fraction | None, *, keyframe: bo
             context.options = {"skip_loop_filter": "all"}
         frame = decode_frame(container, stream, keyframe=keyframe)
         return frame, stream.sample_aspect_ratio or (context.sample_aspect_ratio if frame is not None else None)
-    except av.FFmpegError as error:
+    except (av.FFmpegError, OverflowError) as error:  # a damaged file may begin at any time
         if isinstance(error, MemoryError):
             raise
         return None, None

@@ -14,12 +14,16 @@ import av
 from av.container import InputContainer
 
 from stoat_ferret.media import covers, packets, parameters, picture, sei
+from stoat_ferret.media.source import Source
 
 CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
 FIRST_BOX = b"ftyp"
 """Begins a file of which there is no doubt what it is, so that FFmpeg need not try one format after the other."""
-OPTIONS = {"probesize": "65536"}
-"""For opening: FFmpeg would read megabytes to find out how large cover art is."""
+_COVER_BOX = b"covr"
+_SHORT_LOOK = 1 << 18
+"""Bytes of packets that FFmpeg is to read of a file with cover art; to learn how large that is it would read more."""
+_LONG_LOOK = 5_000_000
+"""What it reads at most of others."""
 _UNSPECIFIED = 2
 """What H.273 calls a colour of which nothing is said."""
 _MOST_PACKETS = 300
@@ -40,12 +44,22 @@ class Found:
     """Of streams by SMPTE ST 2084 of which no picture needs to be decoded: what one would say, as fields too."""
 
 
-def complete(container: InputContainer) -> Found | None:
-    """Give what a QuickTime or MP4 file opened without decoders lacks; None where in doubt. Its packets are used up."""
+def bytes_to_read(source: Source) -> int:
+    """Say how many bytes of packets FFmpeg may read to open a QuickTime or MP4 file (its option `probesize`)."""
+    return _SHORT_LOOK if _COVER_BOX in source.head() or _COVER_BOX in source.tail() else _LONG_LOOK
+
+
+def complete(container: InputContainer, read: int = _LONG_LOOK) -> Found | None:
+    """Give what a QuickTime or MP4 file lacks that was just opened without decoders; None where in doubt.
+
+    Args:
+        container: whose packets are used up.
+        read: how many bytes of packets FFmpeg could read.
+    """
     seen = [stream for stream in container.streams if stream.type in ("video", "audio")]
     if any(_is_guess(stream) for stream in seen if stream.type == "video" and not is_cover(stream)):
         return None
-    first = first_packets(container, {stream.index: 1 for stream in seen})
+    first = first_packets(container, {stream.index: 1 for stream in seen}, read)
     found: dict[int, Fields] = {}
     for stream in container.streams:
         fields: Fields | None = {}
@@ -72,14 +86,17 @@ def with_light(container: InputContainer, found: dict[int, Fields], first: Mappi
     return Found(found, light=light)
 
 
-def first_packets(container: InputContainer, wanted: dict[int, int]) -> dict[int, Any]:
+def first_packets(container: InputContainer, wanted: dict[int, int], read: int = _LONG_LOOK) -> dict[int, Any]:
     """Give the first packet of each stream that has as many as are wanted of it near the beginning.
+
+    A stream of which FFmpeg has not read a packet, it takes for as long as the film.
 
     Args:
         container: just opened; its packets are used up.
         wanted: how many, by stream.
+        read: how many bytes of packets FFmpeg could read to open it; what lies beyond does not count.
     """
-    left, first = dict(wanted), dict[int, Any]()
+    left, first, passed = dict(wanted), dict[int, Any](), 0
     for packet in islice(container.demux(), _MOST_PACKETS if left else 0):
         index = packet.stream.index
         if index in left and (packet.pts is not None or is_cover(packet.stream)):
@@ -87,8 +104,9 @@ def first_packets(container: InputContainer, wanted: dict[int, int]) -> dict[int
             left[index] -= 1
             if not left[index]:
                 del left[index]
-                if not left:
-                    break
+        passed += 0 if is_cover(packet.stream) else packet.size
+        if not left or passed >= read:
+            break
     return {index: packet for index, packet in first.items() if index not in left}
 
 
@@ -202,10 +220,10 @@ def _with_decoder(stream: Any) -> Fields | None:
 
 
 def _contradicts(said: parameters.Colours, context: Any) -> bool:
-    """Tell whether the container says what the stream leaves open: decoders do not agree on what holds then."""
+    """Tell whether the container says something else than the stream: decoders do not agree on what holds then."""
     container = (context.color_primaries, context.color_trc, context.colorspace)
     of_both = zip((said.primaries, said.transfer, said.matrix), container, strict=True)
-    return any(stream == _UNSPECIFIED != theirs for stream, theirs in of_both)
+    return any(theirs not in (stream, _UNSPECIFIED) for stream, theirs in of_both)
 
 
 def _colours(said: parameters.Colours) -> Fields:

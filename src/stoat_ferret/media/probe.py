@@ -110,10 +110,11 @@ def _from_headers(source: Source) -> MediaInfo | None:
 
 
 def _from_boxes(source: Source) -> MediaInfo | None:
+    read = headers.bytes_to_read(source)
+    options = HEADER_OPTIONS | {"probesize": str(read)}
     source.seek(0)
-    options = HEADER_OPTIONS | headers.OPTIONS
     with av.open(source, "r", format="mov", options=options, metadata_errors="replace") as container:
-        found = headers.complete(container)
+        found = headers.complete(container, read)
         return None if found is None else _describe(container, headers.CONTAINER, found)
 
 

@@ -73,8 +73,15 @@ class Source:
 
     def head(self) -> bytes:
         """Give the file's first 64 KiB, or all of a shorter one; nothing where they cannot be read."""
+        return self._end(0)
+
+    def tail(self) -> bytes:
+        """Give its last 64 KiB, likewise."""
+        return self._end(max(0, self.size - SHORTEST_READ))
+
+    def _end(self, offset: int) -> bytes:
         try:
-            return self.part(0, min(SHORTEST_READ, self.size))
+            return self.part(offset, min(SHORTEST_READ, self.size))
         except OSError as error:
             self._problem = error
             return b""

@@ -68,6 +68,7 @@ def test_it_gives_what_is_in_the_file(path: Path, steps: list[tuple[str, int]]) 
         assert source.seek(1, os.SEEK_CUR) == len(CONTENT) - 2
         assert source.read(1) + source.read(10) == CONTENT[-2:]
         assert source.read(10) == b""
+        assert source.tail() == source.peek(len(CONTENT) - SHORTEST_READ, SHORTEST_READ) == CONTENT[-SHORTEST_READ:]
         source.check()
 
 
@@ -77,7 +78,8 @@ def test_what_is_kept_is_not_read_again(path: Path, reads: list[tuple[int, int]]
         source.part(0, SHORTEST_READ)
         source.part(2 * SHORTEST_READ, SHORTEST_READ)
         reads.clear()
-        assert source.head() == source.part(0, SHORTEST_READ) == source.read(SHORTEST_READ)
+        assert source.head() == source.part(0, SHORTEST_READ) == source.peek(0, SHORTEST_READ)
+        assert source.head() == source.read(SHORTEST_READ)
         assert reads == []
         assert source.read(SHORTEST_READ) + source.read(SHORTEST_READ) == CONTENT[SHORTEST_READ : 3 * SHORTEST_READ]
         assert reads == [(SHORTEST_READ, SHORTEST_READ)]
@@ -105,9 +107,9 @@ def test_a_disk_that_refuses_is_an_end_to_ffmpeg_and_an_error_here(path: Path, m
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "pread", refuse)
-    for asked in ("head", "read"):
+    for asked in ("head", "tail", "read"):
         with opened(bytes(path)) as source:
-            assert (source.head() if asked == "head" else source.read(10)) == b""
+            assert (source.read(10) if asked == "read" else getattr(source, asked)()) == b""
             with pytest.raises(UnreadableFileError, match="Input/output error"):
                 source.check()
     with opened(bytes(path)) as source, pytest.raises(OSError, match="Input/output error"):
