@@ -1,13 +1,16 @@
 """A full disk under the data directory: said plainly, nothing lost, and over when there is room again."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.test_blackbox.conftest import Start
+from tests.test_blackbox.program import Program
 from tools.trees import make_tree
 
 FILES = 3000
@@ -23,6 +26,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a disk cannot be mounted here: " + mounted.stderr.decode().strip())
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def readiness(program: Program) -> dict[str, Any]:
+    """Give what the server says of itself."""
+    said: dict[str, Any] = program.client.get("/health/ready").json()
+    return said
 
 
 @pytest.mark.slow
@@ -64,6 +73,12 @@ def test_a_submit_on_a_full_disk_is_refused_and_served_once_there_is_room(
     assert (refused.status_code, refused.json()["code"]) == (507, "STORAGE_FULL")
     assert int(refused.headers["retry-after"]) > 0
     assert program.client.get("/api/v1/videos").status_code == 200
+    until = time.monotonic() + 60
+    while (database := readiness(program)["checks"]["database"])["ok"]:  # until the worker's word finds no room
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert "Free some space" in database["detail"]
     ballast.unlink()
+    assert readiness(program)["checks"]["database"]["ok"]
     assert program.scan(tmp_path / "films")["failed"] == 0
     program.stop()

@@ -42,7 +42,7 @@ async def live() -> Live:
 
 @router.get("/ready", summary="Can it do its work?", responses={503: {"model": Ready}})
 async def ready(response: Response, runtime: RuntimeDep, jobs: JobsDep, supervisor: SupervisorDep) -> Ready:
-    """Answer 200 when the databases answer, a worker is alive and files can be examined; else 503. Says which."""
+    """Answer 200 when the databases can be used, a worker is alive and files can be examined; else 503. Says which."""
     checks = {
         "database": await to_thread.run_sync(_database, runtime),
         "worker": await _worker(jobs, supervisor),
@@ -57,6 +57,8 @@ async def ready(response: Response, runtime: RuntimeDep, jobs: JobsDep, supervis
 def _database(runtime: RuntimeDep) -> Check:
     try:
         count = len(runtime.repository.libraries())
+        if runtime.catalogue.reserve is not None:
+            runtime.catalogue.reserve.keep(runtime.catalogue.name)
     except StoatError as error:
         return Check(ok=False, detail=error.message)
     return Check(ok=True, detail=f"{runtime.catalogue.name} answers.", facts={"libraries": count})
