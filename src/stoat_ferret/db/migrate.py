@@ -1,5 +1,6 @@
 """Brings a database to the present schema: Alembic, one line of versions for each of the two databases."""
 
+import time
 from importlib.resources import files
 from typing import Literal
 
@@ -10,18 +11,32 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from stoat_ferret.db.engine import Database
-from stoat_ferret.errors import ConfigurationError, StorageError
+from stoat_ferret.errors import ConfigurationError, StorageBusyError, StorageError
 
 Tree = Literal["library", "jobs"]
+PATIENCE_SECONDS = 60.0
 
 
 def upgrade(database: Database, tree: Tree, version: str = "head") -> None:
     """Create or upgrade the schema, to the present version or an older one; does nothing, quickly, where it is current.
 
+    While another process does that, it is waited for: of a large library it takes longer than others wait for a lock.
+
     Raises:
         StorageError: the database was written by a newer version of this program, or cannot be written.
         ConfigurationError: a Postgres database is not encoded in UTF-8.
     """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            _upgrade(database, tree, version)
+            return
+        except StorageBusyError:
+            if time.monotonic() >= until:
+                raise
+
+
+def _upgrade(database: Database, tree: Tree, version: str) -> None:
     config = _config(tree)
     script = ScriptDirectory.from_config(config)
     with database.read() as connection:

@@ -164,6 +164,30 @@ def test_a_database_of_a_newer_version_is_refused(catalogue: Database) -> None:
         migrate.upgrade(catalogue, "library")
 
 
+def test_another_process_that_upgrades_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large library that takes longer than anybody else waits for the lock."""
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 100)
+    first, second = open_sqlite(tmp_path / "library.db"), open_sqlite(tmp_path / "library.db")
+    held, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with first.write():
+            held.set()
+            assert released.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+    timer = threading.Timer(0.5, released.set)
+    timer.start()
+    migrate.upgrade(second, "library")
+    assert released.is_set()
+    holder.join(30)
+    assert migrate.is_there(second)
+    for database in (first, second):
+        database.close()
+
+
 def test_two_processes_may_start_at_once(tmp_path: Path) -> None:
     """One of them makes the schema, the other finds it."""
     databases = [open_sqlite(tmp_path / "library.db") for _ in range(4)]
