@@ -96,11 +96,15 @@ def count(connection: Connection, job_id: str, library_id: str | None = None) ->
 
 def count_brought(connection: Connection, job_id: str, library_id: str) -> int:
     """Count those of them that the job itself, in an attempt that was cut off, had added or restored."""
-    brought = select(ledger_rows.c.video_id).where(
-        ledger_rows.c.job_id == job_id, ledger_rows.c.outcome.in_((Outcome.NEW, Outcome.RESTORED))
+    # Row by row: a list of all that a first scan has brought, a million perhaps, would be held in memory.
+    brought = exists().where(
+        videos.c.pk == gone.c.video_pk,
+        ledger_rows.c.job_id == job_id,
+        ledger_rows.c.path_bytes == videos.c.path_bytes,
+        ledger_rows.c.video_id == videos.c.id,
+        ledger_rows.c.outcome.in_((Outcome.NEW, Outcome.RESTORED)),
     )
-    pks = select(videos.c.pk).where(videos.c.id.in_(brought))
-    lost = (*_of(job_id, library_id), gone.c.reason.is_(None), gone.c.video_pk.in_(pks))
+    lost = (*_of(job_id, library_id), gone.c.reason.is_(None), brought)
     query = select(func.count()).select_from(gone).where(*lost)
     return connection.execute(query).scalar_one()
 
