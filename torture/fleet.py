@@ -172,14 +172,17 @@ class Fleet:
 
     def kill(self, target: str, number: signal.Signals = signal.SIGKILL) -> bool:
         """Send a signal to what `target` stands for; False when there is nothing to send it to."""
-        hit = False
+        hit: set[int] = set()
         for victim in self.victims(target):
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(number)
-                hit = True
-        if hit and target in ("server", "both") and self._server and number is signal.SIGKILL:
-            self._server.wait(30)
-        return hit
+                hit.add(victim.pid)
+        if number is signal.SIGKILL:
+            # A moment later they are gone; whoever looks before that would take them for alive, and start no others.
+            for process in [self._server, *self._workers]:
+                if process is not None and process.pid in hit:
+                    process.wait(30)
+        return bool(hit)
 
     def _notice(self) -> None:
         """Remember every process that is there, so that none is forgotten when its parent dies."""
