@@ -73,10 +73,13 @@ def clear(connection: Connection, job_id: str, library_id: str | None = None) ->
     connection.execute(delete(gone).where(*_of(job_id, library_id)))
 
 
-def withdraw_below(connection: Connection, job_id: str, folder: bytes) -> None:
-    """Do not take for gone what is known under a folder: nobody knows what was there when it was looked for."""
+def withdraw_below(connection: Connection, job_id: str, folder: bytes) -> int:
+    """Do not take for gone what is known under a folder: nobody knows what was there when it was looked for.
+
+    Gives how much that is.
+    """
     pks = select(videos.c.pk).where(below(videos.c.path_bytes, folder))
-    connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks)))
+    return connection.execute(delete(gone).where(gone.c.job_id == job_id, gone.c.video_pk.in_(pks))).rowcount
 
 
 def drop_moved(connection: Connection, job_id: str) -> None:

@@ -43,8 +43,9 @@ def conclude(
         surveyed = replace(surveyed, proven=False)
     with job.transaction() as connection:
         for problem in doubted:
-            absence.withdraw_below(connection, job.job_id, problem.path)
-            record_problem(connection, job.job_id, problem)
+            # Of a volume that went away earlier, or that was not looked for, there is nothing to say here.
+            if absence.withdraw_below(connection, job.job_id, problem.path):
+                record_problem(connection, job.job_id, problem)
         absence.drop_moved(connection, job.job_id)
         gone = absence.count(connection, job.job_id, library.id)
         brought = absence.count_brought(connection, job.job_id, library.id)

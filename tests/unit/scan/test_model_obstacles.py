@@ -153,7 +153,7 @@ class Obstructed(Library):
         anything_locked = self.locked or any(file.locked for file in self.files.values())
         with bound_by_permissions() if anything_locked else nullcontext():
             if self.is_locked(self.root + start + b"/"):
-                job = self.stage.scan(self.root + start, accept_loss=accept_loss)
+                job = self.stage.scan(self.root + start, accept_loss=accept_loss, dry_run=dry_run)
                 if job.status is JobStatus.COMPLETE:
                     self.stage.check(job)
                     assert job.result is not None
