@@ -11,7 +11,7 @@ from stoat_ferret.cli import output
 from stoat_ferret.cli.exits import ExitStatus
 from stoat_ferret.cli.output import ProgressView
 from stoat_ferret.errors import ConfigurationError, JobAlreadyFinishedError
-from stoat_ferret.jobs.model import Job
+from stoat_ferret.jobs.model import Job, JobRequest
 
 if TYPE_CHECKING:
     from stoat_ferret.jobs.supervisor import WorkerSupervisor
@@ -22,6 +22,16 @@ LOOK_SECONDS = 0.2
 MOST_RESTARTS = 5
 """A worker that could not be started so often will not be."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def submit_and_follow(runtime: "Runtime", request: JobRequest, *, silent: bool) -> Job:
+    """Submit a job, and give it once it has ended.
+
+    Raises:
+        ConfigurationError: as `Following.to_end`.
+    """
+    job = (await runtime.queue.submit(request)).job
+    return await Following(runtime, output.progress_view(silent=silent)).to_end(job)
 
 
 class Following:

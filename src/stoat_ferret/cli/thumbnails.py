@@ -60,11 +60,10 @@ def thumbnails(
 
 async def _follow(runtime: "Runtime", options: "ThumbnailOptions", *, silent: bool) -> Job:
     from stoat_ferret.api.services.thumbnails import prepare_thumbnails
-    from stoat_ferret.cli.following import Following
+    from stoat_ferret.cli.following import submit_and_follow
 
     request = await prepare_thumbnails(options, runtime.settings, runtime.repository)
-    job = (await runtime.queue.submit(request)).job
-    return await Following(runtime, output.progress_view(silent=silent)).to_end(job)
+    return await submit_and_follow(runtime, request, silent=silent)
 
 
 def _print_ending(job: Job) -> None:

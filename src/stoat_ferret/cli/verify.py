@@ -110,11 +110,10 @@ def status_after(job: Job) -> ExitStatus:
 
 async def _follow(runtime: "Runtime", options: "VerifyOptions", *, silent: bool) -> Job:
     from stoat_ferret.api.services.verify import prepare_verify
-    from stoat_ferret.cli.following import Following
+    from stoat_ferret.cli.following import submit_and_follow
 
     request = await prepare_verify(options, runtime.settings, runtime.repository)
-    job = (await runtime.queue.submit(request)).job
-    return await Following(runtime, output.progress_view(silent=silent)).to_end(job)
+    return await submit_and_follow(runtime, request, silent=silent)
 
 
 def _print_ending(job: Job) -> None:
