@@ -4,9 +4,8 @@ Every field agrees with what ffprobe says of the same file, or is None. Run it i
 are made by others, and FFmpeg reads them in C.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from itertools import islice
 from typing import Any, cast
 
@@ -19,12 +18,11 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing
+from stoat_ferret.media import ebml, headers, matroska, overall, picture, streams, timing
 from stoat_ferret.media.dump import parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
-from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
+from stoat_ferret.media.info import ChapterInfo, MediaInfo
 from stoat_ferret.media.light import SideData, of_frame, with_light
-from stoat_ferret.media.origin import origin, without_location
 from stoat_ferret.media.refusal import refusal
 from stoat_ferret.media.source import Source, opened
 
@@ -166,13 +164,10 @@ def _describe(container: InputContainer, name: str, found: headers.Found) -> Med
         streams.describe(stream, summary.get(stream.index), found.streams.get(stream.index))
         for stream in container.streams
     ]
-    first = next((s for s in described if s.kind == "video" and not s.attached_picture), None)
-    sound = next((s for s in described if s.kind == "audio"), None)
-    tags = streams.short_tags(container.metadata)
-    info: dict[str, Any] = {}
-    start_time = timing.seconds(container.start_time, timing.MICROSECONDS)
+    first = overall.moving_picture(described)
+    uneven: bool | None = None
+    frame: SideData | None = None
     if first is not None:
-        frame: SideData | None = None
         light = found.light.get(first.index)
         if light is not None:
             frame = {}
@@ -180,21 +175,19 @@ def _describe(container: InputContainer, name: str, found: headers.Found) -> Med
             frame = _frame_side_data(container, container.streams[first.index])
             light = None if frame is None else of_frame(frame)
         if light is not None:
-            described[described.index(first)] = first = with_light(first, light)
-        info = _picture_fields(container, name, first, frame)
-    if sound is not None:
-        info |= {"audio_codec": sound.codec, "audio_channels": sound.channels}
-    return MediaInfo(
-        container=name,
-        duration=timing.positive(timing.seconds(container.duration, timing.MICROSECONDS)),
+            described[described.index(first)] = with_light(first, light)
+        uneven = _uneven(name, container.streams[first.index])
+    start_time = timing.seconds(container.start_time, timing.MICROSECONDS)
+    return overall.film(
+        name,
+        described,
+        tags=streams.short_tags(container.metadata),
+        duration=timing.seconds(container.duration, timing.MICROSECONDS),
         start_time=start_time if found.start_time is None else found.start_time,
-        bit_rate=container.bit_rate or None,
-        timecode=_timecode(tags, first, described),
-        streams=tuple(described),
-        chapters=tuple(_chapters(container)),
-        tags=without_location(tags),
-        **origin(tags),
-        **info,
+        bit_rate=container.bit_rate,
+        chapters=_chapters(container),
+        uneven=uneven,
+        side_data=frame,
     )
 
 
@@ -218,45 +211,12 @@ def _may_be_forged(container: Any) -> bool:
     )
 
 
-def _timecode(tags: Mapping[str, str], first: StreamInfo | None, described: Sequence[StreamInfo]) -> str | None:
-    """Give the timecode of the file: its own, its picture's, or that of a track made for it."""
-    of_streams = [stream.timecode for stream in ([first] if first else []) + list(described)]
-    return next((code for code in (timing.timecode(tags.get("timecode")), *of_streams) if code), None)
-
-
 def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:
     for index, chapter in enumerate(container.chapters()):
         start = timing.seconds(chapter["start"], chapter["time_base"])
         end = timing.seconds(chapter["end"], chapter["time_base"])
         if start is not None and end is not None:
             yield ChapterInfo(index=index, start=start, end=end, title=chapter["metadata"].get("title"))
-
-
-def _picture_fields(container: InputContainer, name: str, first: StreamInfo, frame: SideData | None) -> dict[str, Any]:
-    """Give the file's own picture fields, from its first picture stream."""
-    stream: Any = container.streams[first.index]
-    ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
-    shown = picture.display_size(first.width, first.height, ratio, first.rotation)
-    average = None if first.frame_rate is None else Fraction(first.frame_rate)
-    return {
-        "width": first.width,
-        "height": first.height,
-        "rotation": first.rotation,
-        "display_width": shown[0],
-        "display_height": shown[1],
-        "video_codec": first.codec,
-        "video_profile": first.profile,
-        "pixel_format": first.pixel_format,
-        "frame_rate": first.frame_rate,
-        "frame_rate_float": round(float(average), 3) if average else None,
-        "vfr": _uneven(name, stream),
-        "hdr": picture.dynamic_range(
-            transfer=first.color_transfer,
-            bits=first.bit_depth,
-            dolby_vision=first.dolby_vision_profile is not None,
-            side_data=frame,
-        ),
-    }
 
 
 def _uneven(container: str, stream: Any) -> bool | None:

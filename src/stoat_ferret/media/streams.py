@@ -50,7 +50,7 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
         fields["duration"] = timing.positive(timing.seconds(stream.duration, stream.time_base))
     fields |= found or {}
     if kind == "video":
-        fields |= _from_shape_and_format(fields, None if summary is None else summary.raw_bits)
+        fields |= from_shape_and_format(fields, None if summary is None else summary.raw_bits)
     disposition = tuple(str(flag.name) for flag in stream.disposition)
     if summary is not None and summary.both_eyes and "multilayer" in disposition:
         fields["views"] = _STEREO_LAYERS
@@ -60,7 +60,7 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
         frame_count=stream.frames or None,
         disposition=disposition,
         attached_picture="attached_pic" in disposition,
-        **_said_in_tags(kind, stream.metadata),
+        **said_in_tags(kind, stream.metadata),
         **fields,
     )
 
@@ -70,7 +70,8 @@ def short_tags(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if len(value) <= LONGEST_TAG}
 
 
-def _said_in_tags(kind: str, metadata: dict[str, str]) -> dict[str, Any]:
+def said_in_tags(kind: str, metadata: dict[str, str]) -> dict[str, Any]:
+    """Give what a stream's tags say, as fields of `StreamInfo`."""
     tags = without_location(short_tags(metadata))
     named: dict[str, Any] = {"language": metadata.get("language"), "title": metadata.get("title")}
     named["timecode"] = timing.timecode(tags.get("timecode"))
@@ -132,7 +133,7 @@ def _average_rate(stream: Any) -> Fraction | None:
     return cast("Fraction | None", rate)
 
 
-def _from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[str, Any]:
+def from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[str, Any]:
     """Give what follows from size, sample aspect ratio and pixel format."""
     found: dict[str, Any] = {}
     if fields.get("pixel_format"):
