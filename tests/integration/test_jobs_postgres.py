@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 HANG_SECONDS = 60.0
 COMPLETE = JobOutcome(status=JobStatus.COMPLETE)
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 TOKENS = "SELECT queueing_lock, status::text, priority, scheduled_at, queue_name FROM procrastinate_jobs ORDER BY id"
 
 
@@ -155,6 +156,20 @@ class TestTokens:
         await queue.submit(JobRequest(type="scan", payload={}, priority=3))
         ((_, _, priority, scheduled_at, _),) = ask(house, TOKENS)
         assert (priority, scheduled_at) == (3, None)
+
+    async def test_joining_makes_no_token_and_no_job(self, house: House, queue: PostgresJobQueue) -> None:
+        """Though what would offer a new job is sent together with what finds that there is an equal one."""
+        made = await queue.submit(JobRequest(type="scan", payload={}))
+        joined = await queue.submit(JobRequest(type="scan", payload={}))
+        assert (joined.job, joined.joined) == (made.job, True)
+        assert ask(house, TOKENS) == [(made.job.id, "todo", 0, None, "scan")]
+        assert ask(house, "SELECT id FROM jobs") == [(made.job.id,)]
+
+    async def test_the_server_says_when_a_job_was_made(self, house: House, queue: PostgresJobQueue) -> None:
+        """Several machines submit, whose clocks need not agree."""
+        since = ask(house, CLOCK)
+        made = await queue.submit(JobRequest(type="scan", payload={}))
+        assert since <= [(made.job.created_at,)] <= ask(house, CLOCK)
 
     async def test_the_names_of_queues_fit_into_those_of_channels(self, house: House, queue: PostgresJobQueue) -> None:
         """However long type, place and key are; jobs that can only be taken together share one."""

@@ -1,22 +1,25 @@
 """The write lock on Postgres: a process that is stopped with it does not keep the others from writing."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, func, literal, select
 
 from stoat_ferret.db import write_lock
+from stoat_ferret.db.at_once import write_at_once
 from stoat_ferret.db.engine import Database, open_postgres
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.write_lock import APPLICATION, WRITE_LOCKS
-from stoat_ferret.errors import StorageBusyError
+from stoat_ferret.errors import StorageBusyError, StorageError
 
 pytestmark = pytest.mark.postgres
 
 HANG_SECONDS = 60.0
+ONE = Prepared(select(literal(1).label("one")))
 LOCK = f"SELECT pg_advisory_xact_lock({WRITE_LOCKS['stoat_library']})".encode()
 
 
@@ -62,7 +65,19 @@ def write(database: Database) -> int:
         return int(connection.exec_driver_sql("SELECT 1").scalar_one())
 
 
-def test_who_is_stopped_in_the_midst_of_a_pipeline_is_ended(database: Database, postgres_database: URL) -> None:
+def write_whole(database: Database) -> int:
+    """Do the same in one journey to the server."""
+    (found,) = write_at_once(database, "stoat_library", lambda connection: ONE.send(connection, {}))()
+    return int(found["one"])
+
+
+Write = Callable[[Database], int]
+
+
+@pytest.mark.parametrize("write", [write, write_whole])
+def test_who_is_stopped_in_the_midst_of_a_pipeline_is_ended(
+    database: Database, postgres_database: URL, write: Write
+) -> None:
     """The server itself would take that session for one at work, for ever."""
     with holder(database, postgres_database) as stopped:
         process = stopped.info.backend_pid
@@ -70,7 +85,8 @@ def test_who_is_stopped_in_the_midst_of_a_pipeline_is_ended(database: Database, 
         assert state(database, process) is None
 
 
-def test_who_is_at_work_is_left_alone(database: Database, postgres_database: URL) -> None:
+@pytest.mark.parametrize("write", [write, write_whole])
+def test_who_is_at_work_is_left_alone(database: Database, postgres_database: URL, write: Write) -> None:
     """Then the database is busy, and whoever asked may try again."""
     with holder(database, postgres_database, b"SELECT pg_sleep(60)") as working:
         with pytest.raises(StorageBusyError):
@@ -84,6 +100,38 @@ def test_what_may_be_silent_for_long_is_left_alone(database: Database, postgres_
         with pytest.raises(StorageBusyError):
             write(database)
         assert state(database, copying.info.backend_pid) is not None
+
+
+def test_what_is_sent_as_a_whole_is_there_as_a_whole_or_not_at_all(database: Database) -> None:
+    """Each of its statements may be the one that fails."""
+
+    def counts(then: str) -> Callable[[Connection], None]:
+        def send(connection: Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("CREATE TABLE left_over (n INTEGER)")
+            driver.execute(then)
+
+        return send
+
+    def tables() -> list[str]:
+        with database.read() as connection:
+            query = "SELECT tablename FROM pg_tables WHERE tablename = 'left_over'"
+            return list(connection.exec_driver_sql(query).scalars())
+
+    with pytest.raises(StorageError, match="division by zero"):
+        write_at_once(database, "stoat_library", counts("SELECT 1 / 0"))
+    assert tables() == []
+    write_at_once(database, "stoat_library", counts("SELECT 1"))
+    assert tables() == ["left_over"]
+
+
+def test_what_is_sent_as_a_whole_is_on_the_disk(database: Database) -> None:
+    """Also where the connection was used before for what may be undone."""
+    with database.write(durable=False):
+        pass
+    show = Prepared(select(func.current_setting("synchronous_commit").label("synchronous")))
+    found = write_at_once(database, "stoat_library", lambda connection: show.send(connection, {}))
+    assert found() == [{"synchronous": "on"}]
 
 
 def test_only_what_may_be_undone_does_not_wait_for_the_disk(database: Database) -> None:

@@ -52,6 +52,12 @@ class Prepared:
         """Give all that the statement finds or returns, detached from it."""
         return self._for(connection).rows(connection, parameters)
 
+    def send(self, connection: Connection, parameters: Mapping[str, Any]) -> Callable[[], list[dict[str, Any]]]:
+        """Have it run together with others (`Database.write_at_once`); what it gives can be asked for afterwards."""
+        compiled = self._for(connection)
+        cursor = compiled.execute(connection, parameters)
+        return lambda: compiled.given(cursor)
+
     def run(self, connection: Connection, parameters: Mapping[str, Any]) -> int:
         """Run it for its effect; gives the number of rows that it changed."""
         count: int = self._for(connection).execute(connection, parameters).rowcount
@@ -107,7 +113,9 @@ class _Compiled:
         return {name: value for (name, _), value in zip(self._binds, values, strict=True)}
 
     def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        cursor = self.execute(connection, parameters)
+        return self.given(self.execute(connection, parameters))
+
+    def given(self, cursor: Any) -> list[dict[str, Any]]:
         columns = self._columns
         if columns is None:
             columns = self._columns = [

@@ -51,24 +51,33 @@ def take_write_lock(connection: Connection, schema: Schema, *, durable: bool) ->
     """
     driver: Any = connection.connection.driver_connection
     try:
-        since = _locked_since(driver, WRITE_LOCKS[schema], durable)
+        since = _locked_since(driver, schema, durable)
     except connection.dialect.loaded_dbapi.Error as error:
         if error.sqlstate != LOCK_NOT_AVAILABLE:
             raise
         driver.rollback()
-        about = {"key": WRITE_LOCKS[schema], "seconds": SILENT_SECONDS, "name": APPLICATION}
-        if not connection.execute(END_SILENT_HOLDER, about).all():
+        if not end_silent_holder(connection, schema):
             raise
-        since = _locked_since(driver, WRITE_LOCKS[schema], durable)
+        since = _locked_since(driver, schema, durable)
     connection.info[SINCE] = since
 
 
-def _locked_since(driver: Any, key: int, durable: bool) -> int:
+def end_silent_holder(connection: Connection, schema: Schema) -> bool:
+    """End the session that holds the lock if it has said nothing for too long; tells whether it has."""
+    about = {"key": WRITE_LOCKS[schema], "seconds": SILENT_SECONDS, "name": APPLICATION}
+    return bool(connection.execute(END_SILENT_HOLDER, about).all())
+
+
+def lock_statement(schema: Schema) -> str:
+    """SQL: take the lock, and give the time since when it is held."""
     # The clock is read once there is a row, so after the lock was taken.
-    lock = f"SELECT pg_advisory_xact_lock({key}) OFFSET 0"
-    statement = f"SELECT {DATABASE_CLOCK} FROM ({lock}) AS locked"  # noqa: S608  # of constants
+    lock = f"SELECT pg_advisory_xact_lock({WRITE_LOCKS[schema]}) OFFSET 0"
+    return f"SELECT {DATABASE_CLOCK} FROM ({lock}) AS locked"  # noqa: S608  # of constants
+
+
+def _locked_since(driver: Any, schema: Schema, durable: bool) -> int:
     with driver.pipeline():  # with the BEGIN that the driver says first, in one journey
-        cursor = driver.execute(statement)
+        cursor = driver.execute(lock_statement(schema))
         if not durable:
             driver.execute("SET LOCAL synchronous_commit TO OFF")
     return int(cursor.fetchone()[0])

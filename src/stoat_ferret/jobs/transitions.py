@@ -25,8 +25,8 @@ MOST_DOUBLINGS = 16
 NOBODY: Changes = {"token": None, "worker_id": None, "lease_expires_at": None, "engine_id": None}
 
 
-def new_row(request: JobRequest, *, job_id: str, now: int) -> Changes:
-    """Give the columns of a new, pending job."""
+def new_row(request: JobRequest, *, job_id: str, now: int | None) -> Changes:
+    """Give the columns of a new, pending job. Without a time, the database says when it is recorded."""
     return {
         "id": job_id,
         "type": request.type,

@@ -16,16 +16,18 @@ from sqlalchemy import (
     select,
     table,
 )
+from uuid_utils.compat import uuid7
 
+from stoat_ferret.db.at_once import write_at_once
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.job_tables import jobs
 from stoat_ferret.db.prepared import Prepared
-from stoat_ferret.jobs.model import ANYTHING, Claim, JobStatus, Wanted
+from stoat_ferret.jobs.model import ANYTHING, Claim, Job, JobRequest, JobStatus, OnceKey, Submission, Wanted
 from stoat_ferret.jobs.postgres.tokens import Tokens, queue_name
 from stoat_ferret.jobs.store import JobStore
-from stoat_ferret.jobs.store.records import BY_ID, is_, rows
+from stoat_ferret.jobs.store.records import BY_ID, inserting, is_, rows
 from stoat_ferret.jobs.store.runs import IN_REACH, TAKEABLE
-from stoat_ferret.jobs.transitions import Row, is_takeable
+from stoat_ferret.jobs.transitions import Row, as_job, is_takeable, new_row
 
 TRIES = 100
 """Tokens looked at in one claim, that is in one transaction, which others wait for."""
@@ -90,6 +92,32 @@ class PostgresJobStore(JobStore):
             limits=limits,
             clock=clock,
         )
+
+    def submit(self, request: JobRequest, once: OnceKey | None = None) -> Submission:
+        """Record a job, or join an equal one that is still pending; with `once`, give what came of it the first time.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        if once is None and (added := self._add_at_once(request)) is not None:
+            return Submission(added, joined=False)
+        return super().submit(request, once)
+
+    def _add_at_once(self, request: JobRequest) -> Job | None:
+        """Record a new job and offer it; None where an equal one is pending, to which nothing was done.
+
+        Whoever submits waits for it, and all who write wait for whoever submits.
+        """
+        made = None if self._clock is None else self._clock()
+        new = new_row(request, job_id=str(uuid7()), now=made)
+
+        def send(connection: Connection) -> Callable[[], list[dict[str, Any]]]:
+            added = inserting(*new).send(connection, **new)
+            self._tokens.offer_recorded(connection, new)
+            return added
+
+        found = write_at_once(self.database, "stoat_jobs", send)()
+        return as_job(found[0]) if found else None
 
     def claim(self, worker_id: str, wanted: Wanted = ANYTHING) -> Claim | None:
         """Hand back what was left behind, then take the job of the first token whose job may run.

@@ -38,6 +38,11 @@ MOVE = text(
     "UPDATE procrastinate_jobs SET priority = :priority, scheduled_at = :scheduled_at "
     "WHERE queueing_lock = :job_id AND status = 'todo' RETURNING id"
 )
+# As Procrastinate itself defers, but only where the job of ours was recorded, by a statement just before this one.
+OFFER_RECORDED = (
+    "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(%(queue)s, %(task)s, %(priority)s, NULL, %(job_id)s, %(args)s, "
+    "%(scheduled_at)s)::procrastinate_job_to_defer_v1]) FROM jobs WHERE id = %(job_id)s"
+)
 IS_DOING = text("SELECT 1 FROM procrastinate_jobs WHERE id = :id AND queueing_lock = :job_id AND status = 'doing'")
 IS_WORKER = text("SELECT 1 FROM procrastinate_workers WHERE id = :id")
 
@@ -72,6 +77,25 @@ class Tokens:
                 lock=None,
             )
             manager(connection).defer_job(token)
+
+    @staticmethod
+    def offer_recorded(connection: Connection, row: Row) -> None:
+        """Send what offers a pending job, unless it turned out not to have been recorded by what was sent before.
+
+        Args:
+            connection: of `write_at_once`.
+            row: the job, as it was to be recorded.
+        """
+        driver: Any = connection.connection.driver_connection
+        about = {
+            "queue": queue_name(row["type"], row["place"], row["exclusive_key"]),
+            "task": TASK,
+            "priority": _priority(row),
+            "job_id": row["id"],
+            "args": Jsonb({"job_id": row["id"]}),
+            "scheduled_at": None if row["run_after"] is None else _moment(row["run_after"]),
+        }
+        driver.execute(OFFER_RECORDED, about)
 
     def retire(self, connection: Connection, row: Row, held: int) -> None:
         """Forget the token of a claim that is over, if it is still there."""

@@ -150,7 +150,7 @@ class Records:
     def _add(self, connection: Connection, request: JobRequest) -> Job | None:
         """Record a new job; None where an equal one is pending."""
         new = new_row(request, job_id=str(uuid7()), now=self._now(connection))
-        for found in _inserting(*new).rows(connection, **new):
+        for found in inserting(*new).rows(connection, **new):
             self._tell(connection, found, new, is_new=True)
             return as_job(found)
         return None
@@ -283,7 +283,7 @@ def count_up(connection: Connection, name: str, by: float = 1) -> float:
     return float(counted["value"])
 
 
-class _Counted:
+class Counted:
     """A change of a job's record, with the number of the change: in the order of commits, as there is one writer.
 
     On Postgres both are one statement, since each takes a journey to the server, for which other writers wait.
@@ -300,20 +300,29 @@ class _Counted:
             return self._with_number.rows(connection, **parameters, name=REVISION, by=1)
         return self._given.rows(connection, **parameters, revision=int(count_up(connection, REVISION)))
 
+    def send(self, connection: Connection, **parameters: Any) -> Callable[[], list[dict[str, Any]]]:
+        """Have it run with others on Postgres (`write_at_once`); what it returns can be asked for afterwards."""
+        return self._with_number.send(connection, parameters | {"name": REVISION, "by": 1})
+
 
 @cache
-def _inserting(*columns: str) -> _Counted:
+def inserting(*columns: str) -> Counted:
+    """Record a job with these columns, unless an equal one is pending; returns the record.
+
+    Where no time is given at which it was made, on Postgres, the server's is taken.
+    """
     values: dict[str, Any] = {name: bindparam(name) for name in columns}
     # What is there already, under the one unique index, is an equal one that is pending.
-    each = (
+    on_sqlite, on_postgres = (
         dialect.insert(jobs).values(values).on_conflict_do_nothing(index_elements=["type", "key"], index_where=PENDING)
         for dialect in (sqlite, postgresql)
     )
-    return _Counted(*each, *jobs.c)
+    made = func.coalesce(bindparam("created_at", type_=BigInteger), literal_column(DATABASE_CLOCK))
+    return Counted(on_sqlite, on_postgres.values(created_at=made), *jobs.c)
 
 
 @cache
-def _changing(*columns: str) -> _Counted:
+def _changing(*columns: str) -> Counted:
     values: dict[str, Any] = {name: bindparam(name) for name in columns}
     change = update(jobs).where(jobs.c.id == bindparam("job_id")).values(values)
-    return _Counted(change, change, jobs.c.revision)
+    return Counted(change, change, jobs.c.revision)
