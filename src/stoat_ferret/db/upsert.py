@@ -12,7 +12,12 @@ from stoat_ferret.db.prepared import Prepared
 
 def insert(connection: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
     """Give an INSERT with `on_conflict_do_update`, `on_conflict_do_nothing` and `excluded`."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return inserting(connection.dialect.name, table)
+
+
+def inserting(dialect: str, table: Table) -> "postgresql.Insert | sqlite.Insert":
+    """Give the same for a kind of database by its name."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def insert_all(
@@ -32,8 +37,7 @@ def insert_all(
 
 @cache
 def _statement(dialect: str, table: Table, columns: tuple[str, ...], over: tuple[str, ...]) -> Prepared:
-    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    statement = statement.values({name: bindparam(name) for name in columns})
+    statement = inserting(dialect, table).values({name: bindparam(name) for name in columns})
     if over:
         changed = {name: statement.excluded[name] for name in columns if name not in over}
         statement = statement.on_conflict_do_update(index_elements=list(over), set_=changed)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from stoat_ferret.db.prepared import Prepared
 from stoat_ferret.db.tables import folders, rejects, videos
-from stoat_ferret.db.upsert import insert
+from stoat_ferret.db.upsert import inserting
 from stoat_ferret.library import absence, changes, entries, ledger, moves
 from stoat_ferret.library.models import KnownFolder, LedgerRow, Outcome
 from stoat_ferret.library.repository import now_us, steps
@@ -97,12 +99,20 @@ def ensure_folders(connection: Connection, batches: Sequence[FolderBatch]) -> di
     pks = {batch.path: batch.known.pk for batch in batches if batch.known is not None}
     for batch in batches:
         if batch.path not in pks:
-            statement = insert(connection, folders).values(path_bytes=batch.path, library_id=batch.library_id)
-            statement = statement.on_conflict_do_update(
-                index_elements=["path_bytes"], set_={"library_id": statement.excluded.library_id}
+            (made,) = _ensuring(connection.dialect.name).rows(
+                connection, path_bytes=batch.path, library_id=batch.library_id
             )
-            pks[batch.path] = connection.execute(statement.returning(folders.c.pk)).scalar_one()
+            pks[batch.path] = made["pk"]
     return pks
+
+
+@cache
+def _ensuring(dialect: str) -> Prepared:
+    statement = inserting(dialect, folders).values({name: bindparam(name) for name in ("path_bytes", "library_id")})
+    statement = statement.on_conflict_do_update(
+        index_elements=["path_bytes"], set_={"library_id": statement.excluded.library_id}
+    )
+    return Prepared(statement.returning(folders.c.pk))
 
 
 def _close_folders(connection: Connection, closings: Sequence[tuple[int, KnownFolder | None, FolderClosing]]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, select, text, upda
 
 from stoat_ferret.db.tables import video_grams, video_texts
 from stoat_ferret.db.upsert import insert_all
-from stoat_ferret.library.text import grams
+from stoat_ferret.library.text import grams, grams_of, parts
 
 ADD = text("INSERT INTO video_grams (rowid, grams) VALUES (:pk, :grams)")
 # No gram holds a line break. One text is made and sent in a fraction of the time that an array is.
@@ -91,7 +91,17 @@ def _folded(connection: Connection, pks: Sequence[int]) -> dict[int, str]:
 
 
 def _words(folded: str) -> str:
-    return " ".join(map(_word, grams(folded)))
+    found: set[str] = set()
+    for part, is_common in parts(folded):
+        found |= _common_words(part) if is_common else _words_of(part)
+    return " ".join(found)
+
+
+def _words_of(part: str) -> frozenset[str]:
+    return frozenset(map(_word, grams_of(part)))
+
+
+_common_words = lru_cache(maxsize=256)(_words_of)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -1,7 +1,7 @@
 """How text is folded and cut into grams for searching: one definition, whatever the database."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from stoat_ferret.db.columns import storable
@@ -44,21 +44,28 @@ def searchable_text(path: bytes, title: str | None, tags: dict[str, str], *, own
 def grams(folded: str) -> set[str]:
     """Give every run of one to three characters within a line."""
     found: set[str] = set()
-    for line in set(folded.split("\n")):
-        name = line.rfind("/") + 1
-        if name:
-            found |= _common_grams(line[:name])
-            found |= _grams(line[max(0, name - GRAM_LENGTHS[-1] + 1) :])
-        else:
-            found |= _common_grams(line) if len(line) <= SHORT_LINE else _grams(line)
+    for part, is_common in parts(folded):
+        found |= _common_grams(part) if is_common else grams_of(part)
     return found
 
 
-def _grams(line: str) -> frozenset[str]:
-    return frozenset(line[i : i + length] for length in GRAM_LENGTHS for i in range(len(line) - length + 1))
+def parts(folded: str) -> Iterator[tuple[str, bool]]:
+    """Give parts of a text that have all its grams between them, and whether many texts are likely to have one too."""
+    for line in set(folded.split("\n")):
+        name = line.rfind("/") + 1
+        if name:
+            yield line[:name], True
+            yield line[max(0, name - GRAM_LENGTHS[-1] + 1) :], False
+        else:
+            yield line, len(line) <= SHORT_LINE
 
 
-_common_grams = lru_cache(maxsize=256)(_grams)  # files have their folders, and most of their short tags, in common
+def grams_of(line: str) -> frozenset[str]:
+    """Give every run of one to three characters of a text without line breaks."""
+    return frozenset([line[i : i + length] for length in GRAM_LENGTHS for i in range(len(line) - length + 1)])
+
+
+_common_grams = lru_cache(maxsize=256)(grams_of)  # files have their folders, and most of their short tags, in common
 
 
 def query_grams(term: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, select
 
 from stoat_ferret.db.engine import Database
+from stoat_ferret.db.prepared import Prepared, among
 from stoat_ferret.db.tables import rejects, videos, volumes
 from stoat_ferret.db.upsert import insert
 from stoat_ferret.library.known import KNOWN_COLUMNS, known_reject, known_video
@@ -25,6 +26,7 @@ class VolumeRow:
 
 
 MOST_ALIKE = 64
+STORED = Prepared(select(videos.c.fingerprint).where(among(videos.c.fingerprint, "fingerprints")).distinct())
 ALIKE = (
     select(*KNOWN_COLUMNS)
     .where(videos.c.fingerprint == bindparam("fingerprint"))
@@ -51,11 +53,12 @@ def by_fingerprint(database: Database, fingerprints: Collection[str]) -> Mapping
     Of each content `MOST_ALIKE` at most: there may be thousands of copies of one file.
     """
     with database.read() as connection:
-        found = {
+        # Most files are like no other.
+        stored = [row["fingerprint"] for row in STORED.rows(connection, fingerprints=sorted(fingerprints))]
+        return {
             fingerprint: [known_video(row) for row in connection.execute(ALIKE, {"fingerprint": fingerprint})]
-            for fingerprint in sorted(fingerprints)
+            for fingerprint in sorted(stored)
         }
-    return {fingerprint: files for fingerprint, files in found.items() if files}
 
 
 def present_at(database: Database, paths: Collection[bytes]) -> dict[bytes, KnownFile]:
