@@ -188,6 +188,26 @@ class TestParts:
         await queue.sweep(Wanted(reaches=lambda place: place != "/far"))
         assert await status(queue, first) is RUNNING
 
+    async def test_one_that_waits_gives_way_to_nothing_of_a_type_that_is_at_its_limit(
+        self, queue: AsyncJobQueue, stage: Stage
+    ) -> None:
+        """Its end would not let that one run, until another of the type has ended."""
+        first = await submit(queue, "first", exclusive_key="library/")
+        parent = await claim(queue)
+        probes = [await submit(queue, str(number), "probe", parent_id=first.id) for number in range(LIMITS["probe"])]
+        running = [await claim(queue) for _ in probes]
+        await queue.await_parts(parent, {})
+        await submit(queue, "urgent", "probe", exclusive_key="library/", priority=9)
+        stage.clock.advance(GIVE_WAY_SECONDS)
+        for each in running:
+            await queue.renew(each)
+        await queue.sweep()
+        assert await status(queue, first) is RUNNING
+        await submit(queue, "another", "probe", parent_id=first.id)
+        await queue.finish(running[0], COMPLETE)
+        await queue.sweep()
+        assert await status(queue, first) is PENDING
+
     async def test_where_no_part_is_left_nobody_waits(self, queue: AsyncJobQueue) -> None:
         """The claim goes on as if nothing had been asked."""
         parent, _ = await begin(queue, parts=0)

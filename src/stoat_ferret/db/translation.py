@@ -22,6 +22,11 @@ def sqlite_error(error: BaseException | None, name: str) -> StorageError:
         return StorageBusyError(f"The database {name} is locked by another process. Try again in a few seconds.")
     if "full" in text:
         return StorageFullError(full(name))
+    if "readonly" in text:
+        return StorageError(
+            f"The database {name} can only be read here: its file, its folder or its disk is write-protected. Make it "
+            "writable for the user that the service runs as, then try again."
+        )
     return StorageError(f"The database {name} could not be used: {text}.")
 
 

@@ -6,15 +6,21 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from stoat_ferret.db.engine import Database, open_sqlite
-from stoat_ferret.db.job_tables import job_records
+from stoat_ferret.db.job_tables import job_records, workers
 from stoat_ferret.db.reserve import AMPLE_BYTES, RESERVE_BYTES, Reserve, with_last_reserve
 from stoat_ferret.db.tables import catalogue
 from stoat_ferret.errors import StorageFullError
-from stoat_ferret.jobs.model import JobRequest
+from stoat_ferret.jobs.model import JobRequest, JobStatus
 from stoat_ferret.jobs.store import JobStore
+from stoat_ferret.jobs.store.records import now_us
 
+PENDING, RUNNING = JobStatus.PENDING, JobStatus.RUNNING
+
+NO_PID = 2**22 + 1
+"""Above the highest process id that Linux gives."""
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -86,6 +92,57 @@ def test_only_last_words_are_written_once_it_was_given_up(held: Reserve, tmp_pat
         store.renew(claim)
         store.heartbeat("worker")
         store.release(claim)
+    finally:
+        library.close()
+        store.database.close()
+
+
+def test_whatever_ends_a_job_or_hands_it_back_is_a_last_word(held: Reserve, tmp_path: Path, disk: Disk) -> None:
+    """Also what was asked for by a person, of a worker that is gone, and of a job that waits for its parts."""
+    library, store = in_use(held, tmp_path)
+    now = now_us()
+    store._clock = lambda: now
+    jobs = [store.submit(JobRequest(type="scan", payload={"number": number})).job for number in range(5)]
+    claims = [store.claim(name) for name in ("waiting", "lapsed", "died")]
+    assert all(claims)
+    part = store.submit(JobRequest(type="part", payload={}, parent_id=jobs[0].id)).job
+    store.heartbeat("died")
+    try:
+        disk.free = 0
+        held.release()
+        assert claims[0] is not None
+        assert store.await_parts(claims[0], {})
+        assert store.worker_died(os.getpid()) == 1
+        assert store.recover() == 0
+        now += 11_000_000
+        assert [job.id for job in store.take_back_expired()] == [jobs[1].id]
+        store.heartbeat("leaving")
+        store.dismiss("leaving")
+        assert store.live_workers() == ()
+        assert store.cancel(jobs[4].id).status is JobStatus.CANCELLED
+        assert store.delete(jobs[4].id, 10)
+        assert store.cancel(part.id).status is JobStatus.CANCELLED
+        assert [store.get(job.id).status for job in jobs[:4]] == [RUNNING, PENDING, PENDING, PENDING]
+        assert held.given_up
+    finally:
+        library.close()
+        store.database.close()
+
+
+def test_what_a_worker_left_that_is_gone_is_handed_back_on_a_full_disk(
+    held: Reserve, tmp_path: Path, disk: Disk
+) -> None:
+    """It may be the reason that it is gone."""
+    library, store = in_use(held, tmp_path)
+    try:
+        store.submit(JobRequest(type="scan", payload={}))
+        store.heartbeat("gone")
+        with store.database.write() as connection:
+            connection.execute(update(workers).values(pid=NO_PID))
+        assert store.claim("gone") is not None
+        disk.free = 0
+        held.release()
+        assert store.recover() == 1
     finally:
         library.close()
         store.database.close()

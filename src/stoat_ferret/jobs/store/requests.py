@@ -136,6 +136,7 @@ class Requests(Records):
                 self._wake(connection, job_id)
             return as_job(row(connection, job_id))
 
+    @with_last_reserve
     def delete(self, job_id: str, limit: int) -> bool:
         """Forget a job that has ended, and its parts; as many as the limit allows: tells whether it is gone.
 
@@ -143,7 +144,7 @@ class Requests(Records):
             JobNotFoundError: there is none with this id.
             JobNotFinishedError: it, or what it is a part of, has not ended yet.
         """
-        with self._write() as connection:
+        with self._write(last_words=True) as connection:  # it makes room
             found = row(connection, job_id)
             above = row(connection, found["parent_id"]) if found["parent_id"] else found
             for each in (found, above):

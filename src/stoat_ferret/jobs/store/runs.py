@@ -99,6 +99,7 @@ def _outranking() -> Select[Any]:
         jobs.c.priority > bindparam("priority"),
         jobs.c.strikes == 0,
         or_(_begins(jobs.c.exclusive_key, mine), _begins(mine, jobs.c.exclusive_key)),
+        ~among(jobs.c.type, "without_types"),
         ~taken,
     )
 
@@ -187,6 +188,8 @@ class Runs(Records):
         urgent: list[Row] = []
         if found["exclusive_key"] is not None:
             about = {name: found[name] for name in ("priority", "exclusive_key")}
+            # One that runs counts among those of its type; the end of one that waits for its parts makes no room there.
+            about["without_types"] = at["without_types"] if found["token"] is None else []
             urgent += OUTRANKING.rows(connection, now=at["now"], job_id=found["id"], **about)
         if for_slot:
             since = at["now"] - LACKS_SLOT_SECONDS * 1_000_000
