@@ -140,10 +140,14 @@ def test_a_full_disk_is_told_apart(tmp_path: Path) -> None:
 
 def test_what_is_write_protected_is_called_so(catalogue: Database) -> None:
     """And what is to be done about it is said."""
-    said = r"can only be read here.*writable for the user"
-    with pytest.raises(StorageError, match=said), catalogue.write() as writer:
-        writer.execute(text("PRAGMA query_only = ON"))  # root is not kept from writing by a file's mode
-        writer.execute(libraries.insert().values(ROW))
+
+    def write() -> None:
+        with catalogue.write() as writer:
+            writer.execute(text("PRAGMA query_only = ON"))  # root is not kept from writing by a file's mode
+            writer.execute(libraries.insert().values(ROW))
+
+    with pytest.raises(StorageError, match=r"can only be read here.*writable for the user"):
+        write()
 
 
 def test_other_trouble_names_the_database(tmp_path: Path) -> None:
