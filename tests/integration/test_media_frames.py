@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import platform
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -231,6 +232,25 @@ def test_a_picture_takes_one_open(fields: dict[str, Any], most: int, tmp_path: P
             grabber.thumbnail(bytes(path), 64, "jpeg")
         opens = [event for event in notify.read(timeout=0) if not event.mask & flags.ISDIR]
     assert len(opens) <= most
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory as they like")
+def test_memory_is_kept_from_one_film_to_the_next() -> None:
+    """What a decoder took is not fetched from the system again, page by page: a picture alone has 250 of them."""
+    path = clip_file(codec="libx265", size=(1280, 720), frames=3)
+    with FrameGrabber() as grabber:
+        for _ in range(4):
+            grabber.thumbnail(bytes(path), 320, "jpeg")
+        before = _pages_fetched(grabber)
+        for _ in range(4):
+            grabber.thumbnail(bytes(path), 320, "jpeg")
+        assert _pages_fetched(grabber) - before < 4 * 250
+
+
+def _pages_fetched(grabber: FrameGrabber) -> int:
+    assert grabber._worker is not None
+    stat = Path(f"/proc/{grabber._worker.process.pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[7])  # minflt of proc_pid_stat(5)
 
 
 def test_a_disk_that_fails_while_a_picture_is_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

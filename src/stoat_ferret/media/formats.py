@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
+from stoat_ferret.media.ebml import EBML
+
 VIDEO_CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "asf", "asf_o", "ogg", "mxf", "gxf",
     "dv", "nut", "nuv", "nsv", "rm", "wtv", "ty", "pva", "lxf", "mlv", "dhav", "swf", "bink", "smk", "roq", "flic",
@@ -45,13 +47,32 @@ _MOST_BOXES = 10_000
 
 def open_options(start: bytes) -> dict[str, str]:
     """Give the options for opening a file that starts with these bytes."""
-    keyframes = starts_with_box(start) or _PACKET_SYNC in (start[:1], start[4:5])
+    keyframes = starts_with_box(start) or _starts_with_packet(start)
     return _KEYFRAME_OPTIONS if keyframes else OPEN_OPTIONS
 
 
 def starts_with_box(start: bytes) -> bool:
     """Tell by the first eight bytes whether a file may be a QuickTime or MP4 one."""
     return start[4:8] in _FIRST_BOXES
+
+
+def told_by_header(start: bytes) -> str | None:
+    """Give FFmpeg's name of a file's format, by its first bytes, where its header says which decoder its pictures take.
+
+    None for any other format. To be told it spares FFmpeg asking them all, which takes a third of opening a file.
+    """
+    if start.startswith(b"RIFF") and start[8:12] == b"AVI ":
+        return "avi"
+    if starts_with_box(start):
+        return "mov"
+    if start.startswith(EBML):
+        return "matroska"
+    return "mpegts" if _starts_with_packet(start) else None
+
+
+def _starts_with_packet(start: bytes) -> bool:
+    """Tell whether a file may be an MPEG transport stream."""
+    return _PACKET_SYNC in (start[:1], start[4:5])
 
 
 def lack_of_index(path: bytes) -> Literal["segment", "cut"] | None:

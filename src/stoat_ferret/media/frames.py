@@ -9,13 +9,12 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from stoat_ferret.errors import NoPictureError
-from stoat_ferret.media import picture
-from stoat_ferret.media.ebml import EBML
-from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, starts_with_box
+from stoat_ferret.media import colours, picture
+from stoat_ferret.media.formats import HEADER_OPTIONS, open_options, told_by_header
 from stoat_ferret.media.probe import decode_frame
 from stoat_ferret.media.refusal import refusal
 from stoat_ferret.media.source import Source, opened
-from stoat_ferret.media.tone import Transfer, to_standard
+from stoat_ferret.media.tone import Transfer
 
 ImageFormat = Literal["jpeg", "webp"]
 
@@ -100,13 +99,13 @@ def _look(path: bytes, source: Source, attempt: _Try, width: int) -> Found:
         MediaError: the file cannot be opened, other than by its header only.
     """
     start = source.head()
-    has_header = starts_with_box(start) or start.startswith(EBML)
-    if attempt.header_only and not has_header:
+    known = told_by_header(start) if attempt.header_only else None
+    if attempt.header_only and known is None:
         return None, None
     options = _HEADER_OPTIONS if attempt.header_only else open_options(start)
     source.seek(0)
     try:
-        with av.open(source, "r", options=options, metadata_errors="replace") as container:
+        with av.open(source, "r", format=known, options=options, metadata_errors="replace") as container:
             for position, keyframe in attempt.places:
                 frame, ratio = _frame(container, position, keyframe=keyframe, most_width=width)
                 if frame is not None:
@@ -172,11 +171,11 @@ def _upright(frame: av.VideoFrame, ratio: Fraction | None, width: int, image_for
 
 def _scaled(frame: av.VideoFrame, width: int, height: int, image_format: ImageFormat) -> av.VideoFrame:
     """Scale, and convert to what the image formats are defined in: BT.601, full range in JPEG, limited in WebP."""
-    colours: dict[str, Any] = {}
+    space: dict[str, Any] = {}
     if frame.colorspace == _UNSPECIFIED and (frame.width > 1024 or frame.height > 576):
-        colours["src_colorspace"] = Colorspace.ITU709  # what players assume of untagged high definition
+        space["src_colorspace"] = Colorspace.ITU709  # what players assume of untagged high definition
     if transfer := _HIGH_DYNAMIC_RANGE.get(frame.color_trc):
-        frame, colours = _standard_range(frame, width, height, transfer), {}
+        frame, space = _standard_range(frame, width, height, transfer), {}
     return frame.reformat(
         width=width,
         height=height,
@@ -185,12 +184,12 @@ def _scaled(frame: av.VideoFrame, width: int, height: int, image_format: ImageFo
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.JPEG if image_format == "jpeg" else ColorRange.MPEG,
         threads=1,
-        **colours,
+        **space,
     )
 
 
 def _standard_range(frame: av.VideoFrame, width: int, height: int, transfer: Transfer) -> av.VideoFrame:
-    """Scale a frame and compress its dynamic range; as 8-bit RGB."""
+    """Scale a frame and compress its dynamic range; as RGB."""
     deep = frame.reformat(
         width=width,
         height=height,
@@ -199,18 +198,12 @@ def _standard_range(frame: av.VideoFrame, width: int, height: int, transfer: Tra
         src_colorspace=Colorspace.BT2020 if frame.colorspace == _UNSPECIFIED else None,
         threads=1,
     )
-    green, blue, red = (memoryview(b"".join(_rows(plane, 2))).cast("H").tolist() for plane in deep.planes)
-    standard = to_standard(red, green, blue, transfer)
-    result = av.VideoFrame(width, height, "gbrp")
-    for plane, data in zip(result.planes, (standard[1], standard[2], standard[0]), strict=True):
-        rows = (data[start : start + width] for start in range(0, width * height, width))
-        plane.update(b"".join(row.ljust(plane.line_size, b"\0") for row in rows))
-    return result
+    return colours.standard(deep, transfer)
 
 
-def _rows(plane: Any, bytes_per_sample: int = 1) -> list[bytes]:
-    """Give a plane's rows without the padding between them."""
-    data, length = bytes(plane), plane.width * bytes_per_sample
+def _rows(plane: Any) -> list[bytes]:
+    """Give a plane's rows of one byte a sample, without the padding between them."""
+    data, length = bytes(plane), plane.width
     return [data[start : start + length] for start in range(0, plane.line_size * plane.height, plane.line_size)]
 
 

@@ -21,6 +21,9 @@ MOST_BYTES = 64 * 1024 * 1024
 _LENGTH = struct.Struct("!i")
 _LONG = struct.Struct("!Q")
 _TAIL_BYTES = 2000
+_KEEPS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""For the C library's allocator (`mallopt(3)`): what a file took is kept for the next one instead of being given back
+and fetched again, page by page, which took half of the time that a picture in HEVC does."""
 
 Json = dict[str, Any]
 Source = TypeVar("Source")
@@ -53,6 +56,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-P", "-m", WORKER_MODULE, str(theirs.fileno()), str(memory_limit_bytes)],
                 pass_fds=(theirs.fileno(),),
+                env=_KEEPS_MEMORY | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,

@@ -1,7 +1,7 @@
 """High dynamic range to standard, for thumbnails: pure arithmetic over planes of samples.
 
-FFmpeg's own conversion builds a table for every pair of formats, at 1.4 s a picture; this takes 0.05 s for one of
-320 x 180.
+FFmpeg's own conversion builds a table for every pair of formats, at 1.4 s a picture. What this says of some colours
+`colours` makes a table of, once.
 """
 
 from collections.abc import Callable, Sequence

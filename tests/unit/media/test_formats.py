@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoat_ferret.media.formats import OPEN_OPTIONS, lack_of_index, open_options
+from stoat_ferret.media.formats import OPEN_OPTIONS, lack_of_index, open_options, told_by_header
 
 
 def box(kind: bytes, body: bytes = b"", *, length: int | None = None) -> bytes:
@@ -69,3 +69,21 @@ def test_any_content_is_judged(tmp_path_factory: pytest.TempPathFactory, content
     path = tmp_path_factory.mktemp("boxes") / "file"
     path.write_bytes(FTYP + content)
     lack_of_index(bytes(path))
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (FTYP, "mov"),
+        (b"\x1aE\xdf\xa3" + bytes(8), "matroska"),
+        (b"RIFF" + bytes(4) + b"AVI LIST", "avi"),
+        (b"RIFF" + bytes(4) + b"WAVEfmt ", None),
+        (b"\x47" + bytes(20), "mpegts"),
+        (bytes(4) + b"\x47" + bytes(20), "mpegts"),
+        (b"FLV\1" + bytes(20), None),
+        (b"", None),
+    ],
+)
+def test_some_formats_are_told_by_their_first_bytes(start: bytes, name: str | None) -> None:
+    """Those whose headers say which decoder their pictures take, by FFmpeg's names."""
+    assert told_by_header(start) == name
