@@ -19,7 +19,7 @@ def test_pictures_are_made_without_a_server(tmp_path: Path, clips: Path) -> None
     done = stoat("thumbnails", clips, "--data-dir", data)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 made\n")
-    assert len(list((data / "thumbnails").rglob("*.webp"))) == 2
+    assert len(list((data / "thumbnails").rglob("*.jpeg"))) == 2
     again = stoat("thumbnails", "--json", "--data-dir", data)
     assert again.stderr == ""
     job = json.loads(again.stdout)
@@ -55,7 +55,7 @@ def test_ctrl_c_cancels_and_keeps_what_was_made(tmp_path: Path) -> None:
     ctrl_c(making)
     status, out, told, _ = ended(making)
     assert status == ExitStatus.CANCELLED, told
-    made = len(list((data / "thumbnails").rglob("*.webp")))
+    made = len(list((data / "thumbnails").rglob("*.jpeg")))
     assert 0 < made < 3000
     assert f"{made:,} made" in out
     rest = json.loads(stoat("thumbnails", "--json", "--data-dir", data).stdout)

@@ -87,7 +87,7 @@ class Pictures:
 
     def kept(self) -> list[Path]:
         """Give the pictures in the cache."""
-        return sorted(self.settings.thumbnail_dir.rglob("*.webp"))
+        return sorted(self.settings.thumbnail_dir.rglob("*.jpeg"))
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_every_video_has_its_picture_made_once(pictures: Pictures, root: Path) -
     assert "No picture of this file can be decoded" in error["error"]
     assert job.result["bytes_read"] > 0
     assert (job.result["made"], job.result["without_picture"]) == (2, 1)
-    assert [path.read_bytes()[:4] for path in pictures.kept()] == [b"RIFF", b"RIFF"]
+    assert [path.read_bytes()[:2] for path in pictures.kept()] == [b"\xff\xd8"] * 2
     again = pictures.make()
     assert again.result is not None
     assert {**again.result, "duration_seconds": 0} == {

@@ -53,9 +53,30 @@ def test_the_pictures_that_pages_show_are_there_before_anybody_looks(
         url = f"/api/v1/videos/{video['id']}/thumbnail?width=320"
         assert url in page
         picture = client.get(url, headers={"Accept": BROWSER})
-        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/webp")
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
+        unchanged = client.get(url, headers={"Accept": BROWSER, "If-None-Match": picture.headers["etag"]})
+        assert unchanged.status_code == 304
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "thumbnails").rglob("*.*")} == kept
     assert made(client)["result"]["present"] == 2
+
+
+def test_who_takes_no_other_picture_than_webp_is_given_it(client: TestClient, root: Path) -> None:
+    """It is made where only the JPEG was made ahead, and then also what browsers are given, who prefer it."""
+    assert made(client, path=str(root / "a.mp4"))["result"]["made"] == 1
+    [video] = [video for video in videos(client) if video["path"].endswith("a.mp4")]
+    url = f"/api/v1/videos/{video['id']}/thumbnail"
+    seen = [client.get(url, headers={"Accept": accept}) for accept in (BROWSER, "image/webp", BROWSER, "*/*")]
+    types = [answer.headers["content-type"] for answer in seen]
+    assert types == ["image/jpeg", "image/webp", "image/webp", "image/jpeg"]
+
+
+def test_a_picture_that_somebody_had_made_is_not_made_ahead_again(client: TestClient, root: Path) -> None:
+    """In whatever format a browser was given it."""
+    for video in videos(client):
+        answer = client.get(f"/api/v1/videos/{video['id']}/thumbnail", headers={"Accept": BROWSER})
+        assert answer.headers["content-type"] == "image/webp"
+    result = made(client)["result"]
+    assert (result["made"], result["present"]) == (0, 2)
 
 
 def test_of_one_folder_or_file(client: TestClient, root: Path) -> None:

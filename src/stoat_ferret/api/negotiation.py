@@ -16,6 +16,11 @@ def prefers(accept: str | None, other: str, usual: str) -> bool:
     return accept is not None and _wish(accept, other) > _wish(accept, usual)
 
 
+def takes(accept: str | None, media_type: str) -> bool:
+    """Tell whether a client takes a media type at all."""
+    return accept is None or _wish(accept, media_type)[0] > 0
+
+
 def _wish(accept: str, media_type: str) -> Wish:
     """The most exact range that fits decides."""
     best: Wish = (0.0, 0)

@@ -18,7 +18,7 @@ from stoat_ferret.api.dependencies import (
     not_modified,
     refuse_unknown_parameters,
 )
-from stoat_ferret.api.negotiation import prefers
+from stoat_ferret.api.negotiation import prefers, takes
 from stoat_ferret.api.problems import reading, writing
 from stoat_ferret.api.schemas.explain import (
     ExplainResponse,
@@ -37,7 +37,7 @@ from stoat_ferret.api.schemas.video import (
     VideoSearchResponse,
 )
 from stoat_ferret.api.services.explain import explain
-from stoat_ferret.api.services.previews import PreviewService
+from stoat_ferret.api.services.previews import PreviewService, Thumbnail
 from stoat_ferret.api.services.quarantine import retry
 from stoat_ferret.api.services.scan import prepare_file_scan, prepare_scan, scan_rules
 from stoat_ferret.api.submission import ENDED, SUBMITTED, SubmittingDep
@@ -269,18 +269,35 @@ async def get_thumbnail(
     runtime: RuntimeDep,
     width: Annotated[int, Query(ge=16, le=1280, description="Pixels; rounded up to 160, 320, 640 or 1280.")] = 320,
 ) -> Response:
-    """Give a picture, WebP where `Accept` prefers it and JPEG otherwise; made when it is first asked for."""
-    video = await to_thread.run_sync(runtime.repository.video, video_id)
-    webp = prefers(request.headers.get("accept"), "image/webp", "image/jpeg")
-    image_format: ImageFormat = "webp" if webp else "jpeg"
+    """Give a picture, WebP where `Accept` prefers it and JPEG otherwise; made when it is first asked for.
+
+    Where WebP is preferred and only the JPEG is there already, as of pictures made ahead, the JPEG is given to who
+    takes it.
+    """
+    formats = _image_formats(request.headers.get("accept"))
+
+    def look() -> tuple[Video, Thumbnail | None]:
+        video = runtime.repository.video(video_id)
+        return video, runtime.previews.kept(video, width, formats)
+
+    video, picture = await to_thread.run_sync(look)
+    etag = PreviewService.etag(video, width, formats[0]) if picture is None else picture.etag
     headers = Response(headers={"Cache-Control": "private, no-cache", "Vary": "Accept"})
-    unchanged = not_modified(request, headers, PreviewService.etag(video, width, image_format))
+    unchanged = not_modified(request, headers, etag)
     if unchanged is not None:
         return unchanged
-    picture = await runtime.previews.thumbnail(video, width, image_format)
+    if picture is None:
+        picture = await runtime.previews.make(video, width, formats[0])
     del headers.headers["content-length"]
     headers.headers["ETag"] = f'"{picture.etag}"'
     return Response(picture.data, media_type=picture.media_type, headers=dict(headers.headers))
+
+
+def _image_formats(accept: str | None) -> list[ImageFormat]:
+    """Give the formats in which a picture is given to a client, what it would rather have first."""
+    if not prefers(accept, "image/webp", "image/jpeg"):
+        return ["jpeg"]
+    return ["webp", "jpeg"] if takes(accept, "image/jpeg") else ["webp"]
 
 
 def _etag(library: LibraryRepository, video: Video) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -40,26 +41,37 @@ class PreviewService:
         """Give the ETag of a video's thumbnail without making it."""
         return f"{_content(video)}-{_rounded(width)}-{image_format}"
 
-    async def thumbnail(self, video: Video, width: int, image_format: ImageFormat) -> Thumbnail:
-        """Give a thumbnail at least `width` pixels wide where the picture itself is.
+    def kept(self, video: Video, width: int, formats: Sequence[ImageFormat]) -> Thumbnail | None:
+        """Give a thumbnail at least `width` pixels wide where the picture itself is; None where none is kept.
+
+        The first of the formats that is kept is given. Reads the disk: for a thread.
+        """
+        for image_format in formats:
+            data = self._cache.read(_content(video), _rounded(width), image_format)
+            if data is not None:
+                return Thumbnail(data, f"image/{image_format}", self.etag(video, width, image_format))
+        return None
+
+    async def make(self, video: Video, width: int, image_format: ImageFormat) -> Thumbnail:
+        """Make a thumbnail that is not kept, and keep it.
 
         Raises:
             NoPictureError: the file is missing or broken, or nothing in it can be decoded.
             UnreadableFileError: the file cannot be read now.
             StorageError: the picture could not be kept.
         """
-        wanted = (_content(video), _rounded(width), image_format)
-        etag, changed = self.etag(video, width, image_format), False
-        data = await asyncio.to_thread(self._cache.read, *wanted)
-        if data is None:
-            async with self._turn:
-                data = await asyncio.to_thread(self._cache.read, *wanted)
-                if data is None:
-                    made = await asyncio.to_thread(self._make, video, *wanted)
-                    data, changed = made[0], made[1]
-        return Thumbnail(data, f"image/{image_format}", str(uuid4()) if changed else etag)
+        async with self._turn:
+            return await asyncio.to_thread(self._make, video, width, image_format)
 
-    def _make(self, video: Video, content: str, width: int, image_format: ImageFormat) -> tuple[bytes, bool]:
+    def _make(self, video: Video, width: int, image_format: ImageFormat) -> Thumbnail:
+        # While it was waited for its turn, somebody else may have had the same one made.
+        if (found := self.kept(video, width, [image_format])) is not None:
+            return found
+        data, changed = self._made(video, _content(video), _rounded(width), image_format)
+        etag = str(uuid4()) if changed else self.etag(video, width, image_format)
+        return Thumbnail(data, f"image/{image_format}", etag)
+
+    def _made(self, video: Video, content: str, width: int, image_format: ImageFormat) -> tuple[bytes, bool]:
         """Make a picture, and tell whether it is of another content than that which the last scan saw: it is not kept.
 
         It would be shown for ever of the former content, which may come back or lie elsewhere too.
