@@ -234,6 +234,26 @@ def test_a_picture_takes_one_open(fields: dict[str, Any], most: int, tmp_path: P
     assert len(opens) <= most
 
 
+def test_a_picture_is_the_same_whatever_was_scaled_before() -> None:
+    """Also where a film of the same size had other colours, which is all that a kept scaler might mistake."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"full_range": True, "pixel_format": "yuvj420p"},
+        {"codec": "libx265", "hdr": "hdr10"},
+        {"size": (1280, 720), "frames": 3},
+        {"codec": "mpeg4"},
+        {"pixel_format": "yuv444p"},
+    ]
+    paths = [bytes(clip_file(**fields)) for fields in kinds]
+    alone = []
+    for path in paths:
+        frames_module._scaler.cache_clear()
+        alone.append(thumbnail(path, 64, "jpeg"))
+    for _ in range(2):
+        assert [thumbnail(path, 64, "jpeg") for path in paths] == alone
+        assert [thumbnail(path, 64, "jpeg") for path in reversed(paths)] == alone[::-1]
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory as they like")
 def test_memory_is_kept_from_one_film_to_the_next() -> None:
     """What a decoder took is not fetched from the system again, page by page: a picture alone has 250 of them."""

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal
 
 import av
 from av.container import InputContainer
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from stoat_ferret.errors import NoPictureError
 from stoat_ferret.media import colours, picture
@@ -27,6 +28,8 @@ _HEADER_OPTIONS = HEADER_OPTIONS | {"fpsprobesize": "0", "probesize": "32"}
 _SMOOTHED_BY_SCALING = 2
 """Where a picture is made so many times smaller, it does not matter whether its blocks' edges were smoothed: 52 dB or
 more against the exact picture in all that was tried, for a seventh of the time."""
+_SCALERS_KEPT = 16
+"""Each holds some rows of a picture: about a megabyte for a film of 4K."""
 _UNSPECIFIED = 2
 _HIGH_DYNAMIC_RANGE: dict[int, Transfer] = {16: "smpte2084", 18: "arib-std-b67"}  # by ITU-T H.273
 _ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -176,7 +179,9 @@ def _scaled(frame: av.VideoFrame, width: int, height: int, image_format: ImageFo
         space["src_colorspace"] = Colorspace.ITU709  # what players assume of untagged high definition
     if transfer := _HIGH_DYNAMIC_RANGE.get(frame.color_trc):
         frame, space = _standard_range(frame, width, height, transfer), {}
-    return frame.reformat(
+    # How to scale from one size to another is worked out once: it takes as long as a quarter of scaling itself.
+    return _scaler(frame.width, frame.height, frame.format.name, width, height, image_format).reformat(
+        frame,
         width=width,
         height=height,
         format=_ENCODERS[image_format][1],
@@ -186,6 +191,12 @@ def _scaled(frame: av.VideoFrame, width: int, height: int, image_format: ImageFo
         threads=1,
         **space,
     )
+
+
+@lru_cache(maxsize=_SCALERS_KEPT)
+def _scaler(*_what: object) -> VideoReformatter:
+    """Give one for what is scaled alike; it finds out by itself what else has changed since its last frame."""
+    return VideoReformatter()
 
 
 def _standard_range(frame: av.VideoFrame, width: int, height: int, transfer: Transfer) -> av.VideoFrame:

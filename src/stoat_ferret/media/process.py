@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -10,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import wait
 from typing import Any, TypeVar, cast
 
 WORKER_MODULE = "stoat_ferret.media.worker"
@@ -64,7 +64,7 @@ class WorkerProcess:
             )
 
     def fileno(self) -> int:
-        """Give the pipe, so that `multiprocessing.connection.wait` can watch it."""
+        """Give the pipe, so that `readable` can watch it."""
         return self._socket.fileno()
 
     @property
@@ -188,7 +188,11 @@ class WorkerProcess:
 
 def readable(sources: Sequence[Source], timeout: float) -> list[Source]:
     """Wait up to `timeout` seconds until one of them, each with a `fileno`, has something to receive or has ended."""
-    return cast("list[Source]", wait(cast("Any", sources), timeout))
+    poll = select.poll()  # what `multiprocessing.connection.wait` does besides takes longer than the question
+    by_descriptor: dict[int, Source] = {cast("Any", source).fileno(): source for source in sources}
+    for descriptor in by_descriptor:
+        poll.register(descriptor, select.POLLIN)  # its end is always reported
+    return [by_descriptor[descriptor] for descriptor, _ in poll.poll(max(0.0, timeout) * 1000)]
 
 
 def parse(message: bytes) -> Json:
