@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ from stoat_ferret.jobs.supervisor import WorkerSupervisor
 from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.cache import PictureCache
-from stoat_ferret.media.pool import FrameGrabber, ProbePool
+from stoat_ferret.media.pool import FrameGrabber
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.media.tally import ProbeTally
 from stoat_ferret.places import Roots, parse_roots
@@ -153,7 +153,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         pools, shunned = PoolShelf(open_pool), Shunned()
         pictures = PictureCache(settings.thumbnail_dir)
         handlers = {
-            **_scan_handlers(settings, repository, queue, roots, disks, open_pool, pools, shunned),
+            **_scan_handlers(settings, repository, queue, roots, disks, pools, shunned),
             VERIFY_JOB_TYPE: make_verify_handler(repository, open_disk=disks.open, here=roots.here_or_same),
             THUMBNAILS_JOB_TYPE: make_thumbnails_handler(
                 repository, pictures, pools, open_disk=disks.open, here=roots.here_or_same
@@ -195,7 +195,6 @@ def _scan_handlers(
     queue: AsyncJobQueue,
     roots: Roots,
     disks: DiskShelf,
-    open_pool: Callable[[], ProbePool],
     pools: PoolShelf,
     shunned: Shunned,
 ) -> dict[str, JobHandler]:
@@ -205,7 +204,7 @@ def _scan_handlers(
         repository,
         settings,
         open_disk=disks.open,
-        open_pool=open_pool,
+        open_pool=pools.open,
         queue=queue,
         share_out=share_out,
         here=roots.here_or_same,

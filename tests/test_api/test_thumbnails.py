@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from stoat_ferret.api.app import create_app
 from stoat_ferret.errors import StorageBusyError
 from stoat_ferret.jobs.queue import InMemoryJobQueue
+from stoat_ferret.media.process import WorkerProcess
 from tests.conftest import BASE
 from tests.factories import make_settings
 from tests.media_files import place_clip
@@ -77,6 +78,25 @@ def test_a_picture_that_somebody_had_made_is_not_made_ahead_again(client: TestCl
         assert answer.headers["content-type"] == "image/webp"
     result = made(client)["result"]
     assert (result["made"], result["present"]) == (0, 2)
+
+
+def test_the_processes_that_scanned_make_the_pictures(
+    client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is started for them: to start one takes longer than to make a hundred pictures."""
+    started: list[int] = []
+    real = WorkerProcess.__init__
+
+    def starting(worker: WorkerProcess, memory_limit_bytes: int) -> None:
+        real(worker, memory_limit_bytes)
+        started.append(worker.process.pid)
+
+    monkeypatch.setattr(WorkerProcess, "__init__", starting)
+    place_clip(root / "later.mp4", seed=3)
+    scan(client, root)
+    started.clear()
+    assert made(client)["result"]["made"] == 3
+    assert started == []
 
 
 def test_of_one_folder_or_file(client: TestClient, root: Path) -> None:

@@ -41,6 +41,12 @@ class PoolShelf:
             for each in lent:
                 self._put_back(each)
 
+    @contextmanager
+    def open(self) -> Iterator[ProbePool]:
+        """Give a pool, opened or taken from the shelf, to be used in a `with` statement; otherwise as `lend`."""
+        with self.lend() as pool:
+            yield pool()
+
     def close(self) -> None:
         """Close what lies on the shelf, and from now on whatever comes back."""
         with self._lock:

@@ -42,6 +42,7 @@ from stoat_ferret.scan.sight import Sight
 from stoat_ferret.scan.survey import Survey, Surveyed
 
 OpenDisk = Callable[[Callable[[], None]], AbstractContextManager[Disk]]
+OpenPool = Callable[[], AbstractContextManager[ProbePool]]
 
 TROUBLES: dict[str, type[ScanError | PathNotReadableError]] = {
     kind.__name__: kind for kind in (LibraryOfflineError, MassLossError, PathNotReadableError, ScanError)
@@ -84,7 +85,7 @@ def run_scan(
     max_loss_fraction: float,
     settle_seconds: float,
     open_disk: OpenDisk,
-    open_pool: Callable[[], ProbePool],
+    open_pool: OpenPool,
     distributor: Distributor | None = None,
     checkpoint: dict[str, Any] | None = None,
 ) -> ScanReport | Waits:
@@ -98,7 +99,7 @@ def run_scan(
         max_loss_fraction: for a library that is made by this scan.
         settle_seconds: likewise.
         open_disk: opens what folders are looked at with, given what is to be done while that takes long.
-        open_pool: opens the pool of probe processes, if any file is to be examined; it is closed before this returns.
+        open_pool: opens the pool of probe processes, if any file is to be examined; it is let go before this returns.
         distributor: hands parts of the work to other jobs; without, all of it is done here.
         checkpoint: of a scan whose parts have ended.
 
@@ -137,9 +138,7 @@ class _Scan:
         self._rules = rules
         self._troubles: list[ScanError | PathNotReadableError] = []
 
-    def begin(
-        self, open_disk: OpenDisk, open_pool: Callable[[], ProbePool], distributor: Distributor | None
-    ) -> Waits | None:
+    def begin(self, open_disk: OpenDisk, open_pool: OpenPool, distributor: Distributor | None) -> Waits | None:
         """Survey every library; settle each at once, as long as no part was handed on."""
         options, job, repository = self._options, self._job, self._repository
         libraries = repository.libraries()

@@ -49,6 +49,20 @@ def test_a_pool_is_opened_when_it_is_first_asked_for_and_used_again(made: list[P
     assert made[0].closed
 
 
+def test_who_is_given_a_pool_at_once_puts_it_back(made: list[Pool]) -> None:
+    """The next one of either kind gets the same; a busy one is closed."""
+    shelf = shelf_of(made)
+    with shelf.open() as pool, shelf.open() as other:
+        assert pool is not other
+    with shelf.open(), shelf.lend() as lent:
+        lent()
+    assert len(made) == 2
+    with shelf.open():
+        made[0].outstanding = made[1].outstanding = 1
+    assert [pool.closed for pool in made].count(True) == 1
+    shelf.close()
+
+
 def test_two_users_at_a_time_have_a_pool_each(made: list[Pool]) -> None:
     """Outcomes never come to another one's tasks."""
     shelf = shelf_of(made)

@@ -37,7 +37,7 @@ from stoat_ferret.media.tally import ProbeTally, TalliedPool
 from stoat_ferret.places import place_of
 from stoat_ferret.scan.examine import PAUSE_SECONDS, STILL_WRITTEN
 from stoat_ferret.scan.job import Distributor
-from stoat_ferret.scan.pipeline import OpenDisk, Waits, run_scan
+from stoat_ferret.scan.pipeline import OpenDisk, OpenPool, Waits, run_scan
 from stoat_ferret.scan.report import read_report
 from stoat_ferret.scan.rules import Rules, as_it_is
 from stoat_ferret.scan.scope import ScanOptions, covering
@@ -308,7 +308,7 @@ def make_scan_handler(
     settings: Settings,
     *,
     open_disk: OpenDisk,
-    open_pool: Callable[[], ProbePool] | None = None,
+    open_pool: OpenPool | None = None,
     queue: AsyncJobQueue | None = None,
     share_out: bool = False,
     here: Callable[[bytes], bytes] = as_it_is,
