@@ -18,7 +18,7 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import ebml, headers, matroska, overall, picture, streams, timing
+from stoat_ferret.media import ebml, headers, matroska, mp4, overall, picture, streams, timing
 from stoat_ferret.media.dump import parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo
@@ -96,7 +96,7 @@ def _from_headers(source: Source) -> MediaInfo | None:
     head = source.head()
     try:
         if head[4:8] == headers.FIRST_BOX:
-            info = _from_boxes(source)
+            info = mp4.read(source) or _from_boxes(source)
         else:
             info = _from_elements(source) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:

@@ -24,6 +24,7 @@ _COLOUR_VOLUME = struct.Struct(">8H2I")
 _PRIMARY_UNITS, _LUMINANCE_UNITS = 50_000, 10_000
 _CONFIGURATION_ARRAYS = 22
 _MOST_UNITS = 1000
+_PICTURE_START, _LONGEST_WHOLE = 3, 1 << 16
 
 
 class _UnexpectedError(Exception):
@@ -50,6 +51,11 @@ def hevc_is_configured(configuration: bytes, packet: bytes) -> bool:
     except (_UnexpectedError, IndexError):
         return False
     return all(unit in configuration for unit in units if _kind(unit) in _PARAMETER_SETS)
+
+
+def wanted(unit: bytes) -> int:
+    """Say how many bytes of a unit count, by its first one."""
+    return _LONGEST_WHOLE if _kind(unit) in _WHOLE else _PICTURE_START
 
 
 def _light(configuration: bytes, packet: bytes) -> dict[str, Any]:

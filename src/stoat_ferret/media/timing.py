@@ -46,13 +46,26 @@ def is_uneven(timestamps: Iterable[int], duration: int | None) -> bool | None:
     times = list(timestamps)
     if len(times) < 3:
         return None
-    gap = (times[-1] - times[0]) / (len(times) - 1)
+    gaps = {after - before for before, after in pairwise(times)}
+    return are_uneven(gaps, len(times), times[-1] - times[0], duration)
+
+
+def are_uneven(gaps: Iterable[int], count: int, span: int, duration: int | None) -> bool | None:
+    """Tell the same of frames of which only the different distances are known.
+
+    Args:
+        gaps: each that there is between two frames.
+        count: of frames, at least two.
+        span: from the first frame to the last.
+        duration: as above.
+    """
+    gap = span / (count - 1)
     if gap <= 0:
         return None
     slack = max(0.01 * gap, 1.0 if gap >= 10 else 0.0)
-    if any(abs(after - before - gap) > slack for before, after in pairwise(times)):
+    if any(abs(distance - gap) > slack for distance in gaps):
         return True
-    if duration is None or abs(len(times) * gap - duration) > max(2 * gap, 0.02 * duration):
+    if duration is None or abs(count * gap - duration) > max(2 * gap, 0.02 * duration):
         return None
     return False
 

@@ -1,0 +1,52 @@
+"""What FFmpeg's decoders say of a codec's own header, without a picture. PyAV lives here too."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import av
+
+from stoat_ferret.media import parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a decoder says of pictures."""
+
+    size: tuple[int, int]
+    pixel_format: str
+    profile: str | None
+    level: int
+    full_range: int
+    """As FFmpeg counts: 0 is not said, 1 is not, 2 is."""
+    colours: parameters.Colours
+    sample_aspect_ratio: Fraction | None
+
+
+@lru_cache(maxsize=64)
+def opened(codec: str, header: bytes) -> Opened | None:
+    """Open a decoder on a stream's header and feed it nothing; None where it will not have it.
+
+    Films of one camera or encoder have the same; those seen last are remembered.
+
+    Args:
+        codec: FFmpeg's name.
+        header: as containers hold it.
+    """
+    name: str = av.Codec(codec, "r").name
+    decoder: Any = av.CodecContext.create(name, "r")
+    decoder.extradata = header
+    decoder.thread_count = 1
+    try:
+        decoder.open()
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        return None
+    if not decoder.pix_fmt:
+        return None
+    colours = parameters.Colours(decoder.color_primaries, decoder.color_trc, decoder.colorspace)
+    size, ratio = (decoder.width, decoder.height), decoder.sample_aspect_ratio
+    profile = decoder.profile or None
+    return Opened(size, decoder.pix_fmt, profile, decoder.level, decoder.color_range, colours, ratio or None)
