@@ -44,13 +44,17 @@ def inside(data: bytes, start: int, end: int) -> list[Box]:
         NotUnderstoodError: they do not, but for a few zeros such as QuickTime ends a list with.
     """
     found: list[Box] = []
-    while end - start >= _HEADER_BYTES:
-        length, kind = _HEADER.unpack_from(data, start)
-        if length < _HEADER_BYTES or length > end - start or len(found) >= _MOST_BOXES:
+    unpack = _HEADER.unpack_from
+    for _ in range(_MOST_BOXES):
+        if end - start < _HEADER_BYTES:
+            break
+        length, kind = unpack(data, start)
+        after = start + length
+        if length < _HEADER_BYTES or after > end:
             raise NotUnderstoodError
-        found.append((kind, start + _HEADER_BYTES, start + length))
-        start += length
-    if any(data[start:end]):
+        found.append((kind, start + _HEADER_BYTES, after))
+        start = after
+    if start != end and (end - start >= _HEADER_BYTES or any(data[start:end])):
         raise NotUnderstoodError
     return found
 

@@ -318,8 +318,8 @@ def _assembled(source: Source, data: bytes, tracks: list[Track], told: mp4_tags.
         CONTAINER,
         described,
         tags=streams.short_tags(told.tags),
-        duration=timing.seconds(duration, timing.MICROSECONDS),
-        start_time=timing.seconds(start, timing.MICROSECONDS),
+        duration=round(duration / _MICROSECONDS, 6),
+        start_time=round(start / _MICROSECONDS, 6),
         bit_rate=int(float(source.size) * 8.0 * _MICROSECONDS / float(duration)),
         chapters=_chapters(told.chapters, start + duration),
         uneven=uneven,
@@ -329,16 +329,16 @@ def _assembled(source: Source, data: bytes, tracks: list[Track], told: mp4_tags.
 
 def _stream(index: int, track: Track) -> StreamInfo:
     fields, unit = track.fields, track.unit
-    fields["start_time"] = round(float(Fraction(track.start, unit)), 6)
-    fields["duration"] = timing.positive(round(float(Fraction(track.duration, unit)), 6))
+    fields["start_time"] = round(track.start / unit, 6)
+    fields["duration"] = timing.positive(round(track.duration / unit, 6))
     if track.kind == "video":
         average, real = (
             mp4_tables.average_rate(track.samples, unit),
             mp4_tables.real_rate(track.samples, track.part, unit),
         )
-        if real == unit != average:
+        if real == f"{unit}/1" != average:
             raise NotUnderstoodError  # FFmpeg looks closer
-        fields |= {"frame_rate": timing.rate_text(average), "real_frame_rate": timing.rate_text(real)}
+        fields |= {"frame_rate": average, "real_frame_rate": real}
         fields |= streams.from_shape_and_format(fields, None)
     return StreamInfo(index=index, kind=track.kind, **streams.said_in_tags(track.kind, track.tags), **fields)  # type: ignore[arg-type]
 

@@ -8,10 +8,9 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import accumulate, chain, compress, pairwise, repeat
+from itertools import accumulate, chain, compress, repeat
 from math import gcd
-from operator import add, mul
+from operator import add, ge, mul, sub
 
 from stoat_ferret.media import timing
 from stoat_ferret.media.boxes import NotUnderstoodError
@@ -122,7 +121,7 @@ def samples(data: bytes, boxes: dict[bytes, tuple[bytes, int, int]]) -> Samples:
         raise NotUnderstoodError
     offsets, shift = _offsets(data, boxes[b"ctts"], count) if b"ctts" in boxes else ((), 0)
     keys = _table(data, boxes[b"stss"], 4) if b"stss" in boxes else array(_UNSIGNED)
-    if b"stss" in boxes and (not keys or keys[0] < 1 or any(a >= b for a, b in pairwise(keys)) or keys[-1] > count):
+    if b"stss" in boxes and (not keys or keys[0] < 1 or any(map(ge, keys, keys[1:])) or keys[-1] > count):
         raise NotUnderstoodError
     return Samples(runs, sizes, size, count, _first(data, boxes, count), offsets, keys, shift)
 
@@ -158,10 +157,10 @@ def _first(data: bytes, boxes: dict[bytes, tuple[bytes, int, int]], count: int) 
     firsts, counts, entries = table[::3], table[1::3], table[2::3]
     if not chunks or not firsts or (b"stco" in boxes and b"co64" in boxes) or firsts[0] != 1:
         raise NotUnderstoodError
-    if set(entries) != {1} or min(counts) < 1 or max(chunks) >= 1 << 62:
+    if min(entries) != 1 or max(entries) != 1 or min(counts) < 1 or (b"co64" in boxes and max(chunks) >> 62):
         raise NotUnderstoodError
     firsts.append(len(chunks) + 1)
-    lengths = [after - before for before, after in pairwise(firsts)]
+    lengths = list(map(sub, firsts[1:], firsts))
     if min(lengths) < 1 or sum(map(mul, counts, lengths)) != count:
         raise NotUnderstoodError
     return chunks[0]
@@ -220,25 +219,25 @@ def _rescaled(value: int, top: int, bottom: int) -> int:
     return (value * top + bottom // 2) // bottom
 
 
-def average_rate(found: Samples, unit: int) -> Fraction:
-    """Give the mean of a picture track's frame rate."""
-    return _kept(Fraction(unit * found.count, found.duration))
+def average_rate(found: Samples, unit: int) -> str:
+    """Give the mean of a picture track's frame rate, as `num/den`."""
+    return _rate(unit * found.count, found.duration)
 
 
-def real_rate(found: Samples, part: Edit | None, unit: int) -> Fraction:
-    """Give the lowest frame rate that can represent every timestamp, as FFmpeg reckons it.
+def real_rate(found: Samples, part: Edit | None, unit: int) -> str:
+    """Give the lowest frame rate that can represent every timestamp, as FFmpeg reckons it and as `num/den`.
 
     Raises:
         NotUnderstoodError: it is not by the distance that all frames, or all but the last, have, or by the largest that
             divides those of the first ones that it looks at, however many these are.
     """
-    lengths = {length for _, length in found.runs}
-    if len(lengths) == 1:
-        return _kept(Fraction(unit, found.runs[0][1]))
+    length = found.runs[0][1]
+    if all(other == length for _, other in found.runs):
+        return _rate(unit, length)
     if part is not None and not _plays_all(found, part):
         raise NotUnderstoodError
-    if len({length for _, length in found.runs[:-1]}) == 1 and found.runs[-1][0] == 1:
-        return _kept(Fraction(unit, found.runs[0][1]))
+    if found.runs[-1][0] == 1 and all(other == length for _, other in found.runs[:-1]):
+        return _rate(unit, length)
     gaps = list(_each(found.runs, min(found.count, _MOST_GAPS) - 1))
     common = gcd(*gaps[_FIRST_GAPS:])
     surely_seen = gaps[:_GAPS_FOR_RATE]
@@ -248,13 +247,14 @@ def real_rate(found: Samples, part: Edit | None, unit: int) -> Fraction:
         raise NotUnderstoodError
     if common <= max(1, unit // _FINEST_RATE):
         raise NotUnderstoodError
-    return _kept(Fraction(unit, common))
+    return _rate(unit, common)
 
 
-def _kept(rate: Fraction) -> Fraction:
-    if max(rate.numerator, rate.denominator) > _HIGHEST:
+def _rate(top: int, bottom: int) -> str:
+    common = gcd(top, bottom)
+    if not bottom or max(top, bottom) // common > _HIGHEST:
         raise NotUnderstoodError
-    return rate
+    return f"{top // common}/{bottom // common}"
 
 
 def _each(runs: Sequence[tuple[int, int]], most: int) -> Iterator[int]:
@@ -300,13 +300,9 @@ def _plays_all(found: Samples, part: Edit) -> bool:
             break
         if shown[at] <= part.begin:
             return False
-    ends = map(add, shown, chain(map(_between, pairwise(decoded)), (0,)))
+    ends = map(add, shown, chain(map(sub, decoded[1:], decoded), (0,)))
     last = list(compress(range(1, found.count), (end >= part.begin + part.length for end in ends)))
     return not (set(last) & set(found.keys) if found.keys else last)
-
-
-def _between(pair: tuple[int, int]) -> int:
-    return pair[1] - pair[0]
 
 
 def _walked(found: Samples, part: Edit) -> tuple[int, list[int]]:

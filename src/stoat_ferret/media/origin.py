@@ -6,6 +6,7 @@ show the catalogue to others: what tells it is taken out of the tags.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from stoat_ferret.media import timing
@@ -17,6 +18,7 @@ _TIMES = ("com.apple.quicktime.creationdate", "creation_time")
 """The first says when it was filmed, in the zone of the place; the other when the file was made, by a clock in UTC."""
 _PLACES = ("com.apple.quicktime.location.iso6709", "location")
 _TELLS_WHERE = re.compile(r"location|gps|latitude|longitude|coordinate|geotag|iso ?6709|^.?xyz", re.IGNORECASE)
+_SHORT_KEY = 64
 _ISO_6709 = re.compile(
     r"(?P<latitude>[+-]\d{2,6}(?:\.\d+)?)(?P<longitude>[+-]\d{3,7}(?:\.\d+)?)(?P<altitude>[+-]\d+(?:\.\d+)?)?"
     r"(?:CRS\w*)?(?:/|$)"
@@ -41,7 +43,17 @@ def _first(named: Mapping[str, str], names: Iterable[str]) -> str | None:
 
 def without_location(tags: Mapping[str, str]) -> dict[str, str]:
     """Leave out every tag that tells where something was filmed: coordinates, their accuracy, names of places."""
-    return {key: value for key, value in tags.items() if not _TELLS_WHERE.search(key)}
+    return {key: value for key, value in tags.items() if not _tells_where(key)}
+
+
+def _tells_where(key: str) -> bool:
+    return _known_to_tell(key) if len(key) <= _SHORT_KEY else _TELLS_WHERE.search(key) is not None
+
+
+@lru_cache(maxsize=512)
+def _known_to_tell(key: str) -> bool:
+    """Tell of a key that is short enough to be remembered; nearly all files have the same."""
+    return _TELLS_WHERE.search(key) is not None
 
 
 def location(tags: Mapping[str, str]) -> Location | None:
@@ -49,7 +61,7 @@ def location(tags: Mapping[str, str]) -> Location | None:
 
     Translated ones, such as `location-eng`, count where there is no other.
     """
-    named = {key.lower(): value for key, value in tags.items() if _TELLS_WHERE.search(key)}
+    named = {key.lower(): value for key, value in tags.items() if _tells_where(key)}
     others = sorted(key for key in named if key.startswith(("location-", "xyz", "\xa9xyz")))
     found = (iso_6709(named[key]) for key in (*_PLACES, *others) if key in named)
     return next((place for place in found if place is not None), None)

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from stoat_ferret.media import picture, timing
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from stoat_ferret.media.light import SideData
 from stoat_ferret.media.origin import origin, without_location
+
+_fraction = lru_cache(maxsize=256)(Fraction)
+"""Of a text. Most films have one of a handful of rates and shapes."""
 
 
 def moving_picture(streams: Iterable[StreamInfo]) -> StreamInfo | None:
@@ -67,9 +71,9 @@ def _timecode(tags: Mapping[str, str], first: StreamInfo | None, streams: Sequen
 
 def _picture_fields(first: StreamInfo, uneven: bool | None, side_data: SideData | None) -> dict[str, Any]:
     """Give the file's own picture fields, from its first picture stream."""
-    ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
+    ratio = _fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
     shown = picture.display_size(first.width, first.height, ratio, first.rotation)
-    average = None if first.frame_rate is None else Fraction(first.frame_rate)
+    average = None if first.frame_rate is None else _fraction(first.frame_rate)
     return {
         "width": first.width,
         "height": first.height,

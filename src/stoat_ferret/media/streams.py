@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from functools import cache
+from math import gcd
 from typing import Any, cast
 
 import av
@@ -140,9 +141,11 @@ def from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[
         depth, chroma = sampling(fields["pixel_format"])
         found = {"bit_depth": raw_bits or depth, "chroma": chroma}
     if fields.get("sample_aspect_ratio") and fields.get("width") and fields.get("height"):
-        shape = Fraction(fields["sample_aspect_ratio"].replace(":", "/")) * fields["width"] / fields["height"]
-        if max(shape.numerator, shape.denominator) <= _LARGEST_RATIO:
-            found["display_aspect_ratio"] = f"{shape.numerator}:{shape.denominator}"
+        across, down = map(int, fields["sample_aspect_ratio"].split(":"))
+        across, down = across * fields["width"], down * fields["height"]
+        common = gcd(across, down)
+        if max(across, down) <= _LARGEST_RATIO * common:
+            found["display_aspect_ratio"] = f"{across // common}:{down // common}"
     return found
 
 
