@@ -53,6 +53,15 @@ READ: tuple[dict[str, Any], ...] = (
     {"frames": 20, "quality": {"profile": "baseline"}},
     {"frames": 20, "quality": {"x264-params": "nal-hrd=vbr:vbv-maxrate=500:vbv-bufsize=500"}},
     {"frames": 60, "quality": {"preset": "medium", "x264-params": "bframes=3:open-gop=1:keyint=8"}},
+    *(
+        {"chapters": ("one", "été", "three"), "frames": 60, "audio": _STEREO, "container": name}
+        for name in ("mp4", "mov")
+    ),
+    {"chapters": ("one", "two"), "frames": 60, "fast_start": False, "cover": True},
+    {"cover": True, "audio": _STEREO, "frames": 30, "title": "covered"},
+    {"audio": (AudioTrack(language="eng", title="Hall"),)},
+    {"subtitles": (SubtitleTrack(language="fra"),)},
+    {"codec": None, "audio": _STEREO, "cover": True, "frames": 30},
 )
 """Clips of the common shapes."""
 LEFT: tuple[dict[str, Any], ...] = (
@@ -63,7 +72,8 @@ LEFT: tuple[dict[str, Any], ...] = (
     {"quality": {"x264-params": "interlaced=1"}},
     {"audio": (AudioTrack(sample_rate=24000),)},
     {"audio": (AudioTrack(codec="mp3"),)},
-    {"subtitles": (SubtitleTrack(),)},
+    {"subtitles": (SubtitleTrack(),), "container": "mov"},
+    {"audio": (AudioTrack(title="été"),)},
     {"container": "mov", "tags": {"timecode": "10:00:00:00"}},
 )
 """Clips that FFmpeg is asked about."""

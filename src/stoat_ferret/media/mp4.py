@@ -6,13 +6,23 @@ the file with it takes. Whatever is not known to be understood exactly is refuse
 """
 
 import struct
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from stoat_ferret.media import mp4_entries, mp4_tables, mp4_tags, overall, picture, sei, streams, timing
+from stoat_ferret.media import (
+    mp4_entries,
+    mp4_extras,
+    mp4_packets,
+    mp4_tables,
+    mp4_tags,
+    overall,
+    picture,
+    sei,
+    streams,
+    timing,
+)
 from stoat_ferret.media.boxes import Box, NotUnderstoodError, inside, outline, unique
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from stoat_ferret.media.light import SideData, with_light
@@ -22,9 +32,9 @@ CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
 Fields = dict[str, Any]
 
 _FILM = frozenset({b"mvhd", b"trak", b"udta", b"meta"})
-_TRACK = frozenset({b"tkhd", b"edts", b"mdia"})
+_TRACK = frozenset({b"tkhd", b"edts", b"tref", b"mdia", b"udta"})
 _MEDIA = frozenset({b"mdhd", b"hdlr", b"minf"})
-_INFORMATION = frozenset({b"vmhd", b"smhd", b"hdlr", b"dinf", b"stbl"})
+_INFORMATION = frozenset({b"vmhd", b"smhd", b"nmhd", b"gmhd", b"hdlr", b"dinf", b"stbl"})
 _TABLES = frozenset({b"stsd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"})
 _PADDING = frozenset({b"free", b"skip"})
 _OF_NO_ACCOUNT = _PADDING | {b"iods"}
@@ -42,10 +52,6 @@ _TURNS = {(_ONE, 0, 0, _ONE): 0, (0, _ONE, -_ONE, 0): 90, (-_ONE, 0, 0, -_ONE): 
 _EPOCH, _FIRST_UNIX_SECOND = datetime(1904, 1, 1, tzinfo=UTC), 2_082_844_800
 _NO_DURATION = ((1 << 32) - 1, (1 << 64) - 1)
 _MICROSECONDS = 1_000_000
-_NERO_UNITS = 10_000_000
-_FIRST_BYTES = 4096
-"""Of a packet, read where it is not among what was read already."""
-_MOST_UNITS = 100
 _EARLY, _EARLY_WITH_COVER = 2_500_000, 100_000
 """How far apart tracks may begin, in bytes, so that FFmpeg surely sees the first packet of each."""
 
@@ -67,6 +73,9 @@ class Track:
     tags: dict[str, str]
     packet: bytes = b""
     """The beginning of the first."""
+    identity: int = 0
+    chapters: int | None = None
+    """Which track tells them, if one does."""
 
 
 def read(source: Source) -> MediaInfo | None:
@@ -95,7 +104,7 @@ def _film(source: Source) -> MediaInfo:
             mp4_tags.listed(data, start, end, told)
         elif kind not in _OF_NO_ACCOUNT:
             raise NotUnderstoodError
-    if not tracks:
+    if not any(track.kind in ("video", "audio") for track in tracks):
         raise NotUnderstoodError
     _look_at_packets(source, tracks, early=_EARLY_WITH_COVER if told.covers else _EARLY)
     return _assembled(source, data, tracks, told)
@@ -162,11 +171,26 @@ def _track(data: bytes, start: int, end: int, whole: int, *, apple: bool) -> Tra
         raise NotUnderstoodError
     fields = entry.fields | {"bit_rate": (found.total * 8 * unit // lasts) or None, "frame_count": found.count}
     start, lasts = (played.delay, min(lasts, played.delay + played.length)) if played else (_first_shown(found), lasts)
-    track = Track(
-        {b"vide": "video"}.get(kind, "audio"), entry, found, played, unit, start, lasts, fields, tags | entry.tags
-    )
+    track = Track(entry.kind, entry, found, played, unit, start, lasts, fields, tags | entry.tags)
     _track_header(data, boxes[b"tkhd"], track)
+    if b"udta" in boxes:
+        for _, start, end in unique(data, *boxes[b"udta"][1:], frozenset({b"name"}), _PADDING).values():
+            track.tags["name"] = mp4_tags.plain(data[start:end])
+    if b"tref" in boxes:
+        for _, start, end in unique(data, *boxes[b"tref"][1:], frozenset({b"chap"}), frozenset()).values():
+            track.chapters = int.from_bytes(data[start:end], "big") if end - start == 4 else 0
+    _require_plain_text(track)
     return track
+
+
+def _require_plain_text(track: Track) -> None:
+    """Make sure that it is said when text begins, and that chapters are all played."""
+    if track.kind not in ("data", "subtitle"):
+        return
+    if track.part is None or track.chapters is not None:
+        raise NotUnderstoodError
+    if track.kind == "data" and not mp4_tables.plays_all(track.samples, track.part):
+        raise NotUnderstoodError
 
 
 def _media_header(data: bytes, box: Box, tags: dict[str, str]) -> tuple[int, int]:
@@ -234,7 +258,10 @@ def _track_header(data: bytes, box: Box, track: Track) -> None:
     """Read `tkhd`: whether the track is to be played, how it is turned, and how large it is shown."""
     header = _numbers(data, box, _TKHD, _TKHD_1)
     matrix, width, height = header[5:14], header[14] >> 16, header[15] >> 16
+    track.identity = header[2]
     track.fields["disposition"] = ("default",) if data[box[1] + 3] & 1 else ()
+    if track.kind == "subtitle" and (width or height):
+        raise NotUnderstoodError  # the size of the pictures that it is shown in
     if track.kind != "video":
         return
     turn = _TURNS.get((matrix[0], matrix[1], matrix[3], matrix[4]))
@@ -261,37 +288,10 @@ def _look_at_packets(source: Source, tracks: list[Track], early: int) -> None:
         ):
             raise NotUnderstoodError
         if entry.packet is not None and entry.beginning is not None:
-            units = _units(source, found.first, found.first_size, entry.length_bytes, entry.beginning)
+            units = mp4_packets.units(source, found.first, found.first_size, entry.length_bytes, entry.beginning)
             track.packet = b"".join(len(unit).to_bytes(entry.length_bytes, "big") + unit for unit in units)
             if not entry.packet(track.packet):
                 raise NotUnderstoodError
-
-
-def _units(source: Source, start: int, size: int, width: int, beginning: Callable[[bytes], int]) -> Iterator[bytes]:
-    """Give the beginnings of the units that fill a packet (ISO/IEC 14496-15, 4.3)."""
-    block = source.peek(start, min(size, _FIRST_BYTES))
-    at = 0
-    for _ in range(_MOST_UNITS):
-        head = _piece(source, start, block, at, width + 1)
-        length = int.from_bytes(head[:width], "big")
-        at += width
-        if length < 3 or at + length > size:
-            raise NotUnderstoodError
-        yield _piece(source, start, block, at, min(length, beginning(head[width:])))
-        at += length
-        if at == size:
-            return
-    raise NotUnderstoodError
-
-
-def _piece(source: Source, start: int, block: bytes, at: int, length: int) -> bytes:
-    """Give a part of a packet of which a block was read."""
-    found = block[at : at + length]
-    if len(found) < length:
-        found = source.peek(start + at, length)
-    if len(found) < length:
-        raise NotUnderstoodError
-    return found
 
 
 def _assembled(source: Source, data: bytes, tracks: list[Track], told: mp4_tags.Told) -> MediaInfo:
@@ -311,9 +311,9 @@ def _assembled(source: Source, data: bytes, tracks: list[Track], told: mp4_tags.
                 if stream is first:
                     described[first.index], side_data = with_light(first, light), {}
     start, duration = _extent(tracks)
-    described += [
-        _cover(data, *place, len(described) + number, start, duration) for number, place in enumerate(told.covers)
-    ]
+    if told.covers and start:
+        raise NotUnderstoodError
+    described += [mp4_extras.cover(data, place, len(tracks) + at, duration) for at, place in enumerate(told.covers)]
     return overall.film(
         CONTAINER,
         described,
@@ -321,7 +321,7 @@ def _assembled(source: Source, data: bytes, tracks: list[Track], told: mp4_tags.
         duration=round(duration / _MICROSECONDS, 6),
         start_time=round(start / _MICROSECONDS, 6),
         bit_rate=int(float(source.size) * 8.0 * _MICROSECONDS / float(duration)),
-        chapters=_chapters(told.chapters, start + duration),
+        chapters=_chapters(source, tracks, told, start + duration),
         uneven=uneven,
         side_data=side_data,
     )
@@ -329,6 +329,9 @@ def _assembled(source: Source, data: bytes, tracks: list[Track], told: mp4_tags.
 
 def _stream(index: int, track: Track) -> StreamInfo:
     fields, unit = track.fields, track.unit
+    if track.kind == "data":
+        del fields["bit_rate"]
+        return StreamInfo(index=index, kind="data", **streams.said_in_tags("data", track.tags), **fields)
     fields["start_time"] = round(track.start / unit, 6)
     fields["duration"] = timing.positive(round(track.duration / unit, 6))
     if track.kind == "video":
@@ -344,24 +347,39 @@ def _stream(index: int, track: Track) -> StreamInfo:
 
 
 def _extent(tracks: list[Track]) -> tuple[int, int]:
-    """Give when the film begins, and how long it lasts, in microseconds."""
-    starts = [_rescaled(track.start, _MICROSECONDS, track.unit) for track in tracks]
-    lengths = [_rescaled(track.duration, _MICROSECONDS, track.unit) for track in tracks]
-    start = min(starts)
-    end = max(begin + length for begin, length in zip(starts, lengths, strict=True))
-    return start, max(*lengths, end - start)
+    """Give when the film begins, and how long it lasts, in microseconds.
 
-
-def _rescaled(value: int, top: int, bottom: int) -> int:
-    """Multiply with a fraction, and round to the nearest; of two, away from zero."""
-    return (value * top + bottom // 2) // bottom if value >= 0 else -((-value * top + bottom // 2) // bottom)
-
-
-def _cover(data: bytes, begin: int, end: int, index: int, start: int, duration: int) -> StreamInfo:
-    raise NotUnderstoodError
-
-
-def _chapters(told: list[tuple[int, str]], end: int) -> Iterator[ChapterInfo]:
-    if told:
+    Raises:
+        NotUnderstoodError: there is text before its pictures and sound, or after them.
+    """
+    parts = [
+        (track.kind in ("video", "audio"), *(_rescaled(ticks, track.unit) for ticks in (track.start, track.duration)))
+        for track in tracks
+    ]
+    start = min(begin for seen, begin, _ in parts if seen)
+    end = max(begin + length for seen, begin, length in parts if seen)
+    longest = max(length for seen, _, length in parts if seen)
+    if any(begin < start or begin + length > end or length > longest for _, begin, length in parts):
         raise NotUnderstoodError
-    return iter(())
+    return start, max(longest, end - start)
+
+
+def _rescaled(ticks: int, unit: int) -> int:
+    """Give a time in microseconds, rounded to the nearest; of two, away from zero."""
+    value = abs(ticks) * _MICROSECONDS
+    return (value + unit // 2) // unit if ticks >= 0 else -((value + unit // 2) // unit)
+
+
+def _chapters(source: Source, tracks: list[Track], told: mp4_tags.Told, end: int) -> list[ChapterInfo]:
+    """Give the chapters; those of a track go before those of a list."""
+    wanted = {track.chapters for track in tracks if track.chapters is not None}
+    text = [track for track in tracks if track.kind == "data"]
+    if not wanted and not text:
+        return mp4_extras.listed(told.chapters, end) if told.chapters else []
+    if wanted != {track.identity for track in text} or len({track.identity for track in tracks}) < len(tracks):
+        raise NotUnderstoodError
+    (track,) = text
+    if len(told.chapters) > track.samples.count or track.start:
+        raise NotUnderstoodError
+    names = mp4_extras.titles(source, track.samples)
+    return mp4_extras.of_track(track.samples, names, track.unit, track.duration)

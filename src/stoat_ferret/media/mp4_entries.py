@@ -45,6 +45,7 @@ class Entry:
 
     fields: Fields
     """Of `StreamInfo`."""
+    kind: str = "video"
     tags: dict[str, str] = field(default_factory=dict)
     shape: Fraction | None = None
     """The samples' aspect ratio, if the entry says it."""
@@ -81,6 +82,10 @@ def described(data: bytes, box: Box, kind: bytes, *, apple: bool) -> Entry:
         entry, vendor = _visual(data, name, begin, stop)
     elif kind == b"soun" and name == b"mp4a" and stop - begin >= _AUDIO.size:
         entry, vendor = _sound(data, begin, stop)
+    elif kind == b"text" and name == b"text":
+        return Entry({"codec": "bin_data"}, "data")  # of chapters, or it is not understood
+    elif kind == b"sbtl" and name == b"tx3g" and data[begin + 12 : begin + 16] != b"fiel":
+        return Entry({"codec": "mov_text", "codec_tag": "tx3g"}, "subtitle")
     else:
         raise NotUnderstoodError
     if apple:
@@ -113,7 +118,7 @@ def _visual(data: bytes, name: bytes, start: int, end: int) -> tuple[Entry, byte
         raise NotUnderstoodError
     colours, full_range = _colours(data, found.get(b"colr"))
     fields: Fields = {"codec": codec, "codec_tag": name.decode(), "width": width, "height": height}
-    entry = Entry(fields, {"encoder": encoder} if encoder else {}, record=record)
+    entry = Entry(fields, "video", {"encoder": encoder} if encoder else {}, record=record)
     fields["field_order"] = _field_order(data, found.get(b"fiel"))
     (_h264 if codec == "h264" else _hevc)(entry, colours, full_range)
     if b"pasp" in found:
@@ -269,7 +274,7 @@ def _sound(data: bytes, start: int, end: int) -> tuple[Entry, bytes]:
         "channels": said.channels,
         "channel_layout": said.channel_layout,
     }
-    return Entry(fields), vendor
+    return Entry(fields, "audio"), vendor
 
 
 @lru_cache(maxsize=64)

@@ -28,7 +28,7 @@ _MOST_GAPS = 5000
 _GAPS_FOR_RATE, _FIRST_GAPS = 20, 3
 """How many distances FFmpeg wants to see, and some more; how many of them it does not trust."""
 _FINEST_RATE, _FINE_UNIT = 500, 101
-_SECONDS_SEEN, _BYTES_SEEN = 4, 4_000_000
+_SECONDS_SEEN, _BYTES_SEEN = 4, 150_000
 """Of the beginning of a film, which FFmpeg looks at in any case."""
 
 
@@ -54,6 +54,8 @@ class Samples:
     count: int
     first: int
     """Where the first lies in the file."""
+    chunks: int
+    """Into how many groups that lie side by side they are divided."""
     offsets: Sequence[int]
     """How much later than decoded each is shown; empty where they are not."""
     keys: Sequence[int]
@@ -123,7 +125,7 @@ def samples(data: bytes, boxes: dict[bytes, tuple[bytes, int, int]]) -> Samples:
     keys = _table(data, boxes[b"stss"], 4) if b"stss" in boxes else array(_UNSIGNED)
     if b"stss" in boxes and (not keys or keys[0] < 1 or any(map(ge, keys, keys[1:])) or keys[-1] > count):
         raise NotUnderstoodError
-    return Samples(runs, sizes, size, count, _first(data, boxes, count), offsets, keys, shift)
+    return Samples(runs, sizes, size, count, *_first(data, boxes, count), offsets, keys, shift)
 
 
 def _sizes(data: bytes, box: tuple[bytes, int, int]) -> tuple[Sequence[int], int, int]:
@@ -150,8 +152,8 @@ def _offsets(data: bytes, box: tuple[bytes, int, int], count: int) -> tuple[Sequ
     return list(chain.from_iterable(map(repeat, values, counts))), max(0, shift)
 
 
-def _first(data: bytes, boxes: dict[bytes, tuple[bytes, int, int]], count: int) -> int:
-    """Give where the first sample lies; make sure that the chunks hold as many as there are."""
+def _first(data: bytes, boxes: dict[bytes, tuple[bytes, int, int]], count: int) -> tuple[int, int]:
+    """Give where the first sample lies, and the number of chunks; make sure that these hold all samples."""
     chunks = _table(data, boxes[b"stco"], 4) if b"stco" in boxes else _table(data, boxes[b"co64"], 8, _LONG)
     table = _table(data, boxes[b"stsc"], 12)
     firsts, counts, entries = table[::3], table[1::3], table[2::3]
@@ -163,7 +165,7 @@ def _first(data: bytes, boxes: dict[bytes, tuple[bytes, int, int]], count: int) 
     lengths = list(map(sub, firsts[1:], firsts))
     if min(lengths) < 1 or sum(map(mul, counts, lengths)) != count:
         raise NotUnderstoodError
-    return chunks[0]
+    return chunks[0], len(chunks)
 
 
 def edit(data: bytes, box: tuple[bytes, int, int], unit: int, whole: int) -> Edit | None:
@@ -234,7 +236,7 @@ def real_rate(found: Samples, part: Edit | None, unit: int) -> str:
     length = found.runs[0][1]
     if all(other == length for _, other in found.runs):
         return _rate(unit, length)
-    if part is not None and not _plays_all(found, part):
+    if part is not None and not plays_all(found, part):
         raise NotUnderstoodError
     if found.runs[-1][0] == 1 and all(other == length for _, other in found.runs[:-1]):
         return _rate(unit, length)
@@ -266,6 +268,11 @@ def _each(runs: Sequence[tuple[int, int]], most: int) -> Iterator[int]:
             return
 
 
+def decoded(found: Samples) -> list[int]:
+    """Give when each sample is decoded, in ticks."""
+    return list(accumulate(_each(found.runs, found.count - 1), initial=0))
+
+
 def is_uneven(found: Samples, part: Edit | None, duration: int) -> bool | None:
     """Tell of a picture track what `timing.is_uneven` tells of the samples that are played.
 
@@ -274,7 +281,7 @@ def is_uneven(found: Samples, part: Edit | None, duration: int) -> bool | None:
         part: what of it is played; None for all.
         duration: of what is played.
     """
-    if part is None or _plays_all(found, part):
+    if part is None or plays_all(found, part):
         if not 3 <= found.count <= _MOST_INDEX_ENTRIES:
             return None
         span = found.duration - found.runs[-1][1]
@@ -284,23 +291,23 @@ def is_uneven(found: Samples, part: Edit | None, duration: int) -> bool | None:
     return timing.is_uneven(shown, duration) if 3 <= entries <= _MOST_INDEX_ENTRIES else None
 
 
-def _plays_all(found: Samples, part: Edit) -> bool:
+def plays_all(found: Samples, part: Edit) -> bool:
     """Tell whether the edit list leaves out no sample, nor begins with any but the first."""
     if not found.offsets:
         return part.begin == 0 and found.duration - found.runs[-1][1] < part.length
     if found.shift or found.count > _MOST_WALKED:
         raise NotUnderstoodError
-    decoded = list(accumulate(_each(found.runs, found.count - 1), initial=0))
-    shown = list(map(add, decoded, found.offsets))
+    times = decoded(found)
+    shown = list(map(add, times, found.offsets))
     if min(shown) < part.begin or max(shown) >= part.begin + part.length:
         return False
     for number in found.keys[1:] if found.keys else range(2, found.count + 1):
         at = number - 1
-        if decoded[at] > part.begin:
+        if times[at] > part.begin:
             break
         if shown[at] <= part.begin:
             return False
-    ends = map(add, shown, chain(map(sub, decoded[1:], decoded), (0,)))
+    ends = map(add, shown, chain(map(sub, times[1:], times), (0,)))
     last = list(compress(range(1, found.count), (end >= part.begin + part.length for end in ends)))
     return not (set(last) & set(found.keys) if found.keys else last)
 
@@ -313,18 +320,18 @@ def _walked(found: Samples, part: Edit) -> tuple[int, list[int]]:
     """
     if found.shift or found.count > _MOST_WALKED:
         raise NotUnderstoodError
-    decoded = list(accumulate(_each(found.runs, found.count - 1), initial=0))
+    times = decoded(found)
     offsets = found.offsets or [0] * found.count
     keys = set(found.keys) if found.keys else range(1, found.count + 1)
     end, waiting = part.begin + part.length, bool(found.offsets)
-    start = _begin(found, decoded, offsets, part.begin)
+    start = _begin(found, times, offsets, part.begin)
     shown: list[int] = []
     at = start
     for at in range(start, found.count):
-        time = decoded[at] + offsets[at]
+        time = times[at] + offsets[at]
         if part.begin <= time < end:
-            shown.append(decoded[at])
-        gap = decoded[at + 1] - decoded[at] if at + 1 < found.count else part.length
+            shown.append(times[at])
+        gap = times[at + 1] - times[at] if at + 1 < found.count else part.length
         if time + gap >= end and at + 1 in keys:
             if not waiting:
                 break
@@ -332,8 +339,8 @@ def _walked(found: Samples, part: Edit) -> tuple[int, list[int]]:
     return at + 1 - start, shown
 
 
-def _begin(found: Samples, decoded: Sequence[int], offsets: Sequence[int], begin: int) -> int:
+def _begin(found: Samples, times: Sequence[int], offsets: Sequence[int], begin: int) -> int:
     """Give the last sample that others do not need, and that is shown when the part begins or before."""
     numbered = found.keys or range(1, found.count + 1)
-    before = (number - 1 for number in numbered if decoded[number - 1] <= begin)
-    return max((at for at in before if decoded[at] + offsets[at] <= begin), default=0)
+    before = (number - 1 for number in numbered if times[number - 1] <= begin)
+    return max((at for at in before if times[at] + offsets[at] <= begin), default=0)
