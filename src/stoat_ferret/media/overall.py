@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from stoat_ferret.media import picture, timing
@@ -65,11 +66,16 @@ def _timecode(tags: Mapping[str, str], first: StreamInfo | None, streams: Sequen
     return next((code for code in (timing.timecode(tags.get("timecode")), *of_streams) if code), None)
 
 
+@lru_cache(maxsize=256)
+def _fraction(text: str) -> Fraction:
+    return Fraction(text.replace(":", "/"))
+
+
 def _picture_fields(first: StreamInfo, uneven: bool | None, side_data: SideData | None) -> dict[str, Any]:
     """Give the file's own picture fields, from its first picture stream."""
-    ratio = Fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
+    ratio = _fraction(first.sample_aspect_ratio) if first.sample_aspect_ratio else None
     shown = picture.display_size(first.width, first.height, ratio, first.rotation)
-    average = None if first.frame_rate is None else Fraction(first.frame_rate)
+    average = None if first.frame_rate is None else _fraction(first.frame_rate)
     return {
         "width": first.width,
         "height": first.height,

@@ -129,3 +129,10 @@ def ac3(frame: bytes) -> Ac3 | None:
     except TooShortError:
         return None
     return Ac3(_AC3_RATES[rate], channels, _AC3_KILOBITS[size // 2] * 1000)
+
+
+def ac3_length(frame: bytes) -> int:
+    """Give the length in bytes of a frame that `ac3` understands (ETSI TS 102 366, table 4.13)."""
+    rate, size = frame[4] >> 6, frame[4] & 63
+    words = _AC3_KILOBITS[size // 2] * 96_000 // _AC3_RATES[rate]
+    return 2 * (words + (size & 1 if _AC3_RATES[rate] == 44_100 else 0))
