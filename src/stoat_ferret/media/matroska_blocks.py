@@ -36,7 +36,9 @@ class Block(NamedTuple):
     end: int
 
 
-def first_packets(source: Source, head: Head, tracks: list[Track], reordered: int) -> dict[int, Packet]:
+def first_packets(
+    source: Source, head: Head, tracks: list[Track], reordered: int, *, with_text: bool
+) -> dict[int, Packet]:
     """Give the first packet of each picture and sound, and of the subtitles that come before the last of these.
 
     Args:
@@ -44,11 +46,12 @@ def first_packets(source: Source, head: Head, tracks: list[Track], reordered: in
         head: its head.
         tracks: its tracks.
         reordered: how many packets there have to be of H.264.
+        with_text: subtitles have to have begun as well, as FFmpeg reads on for seconds for another reason.
 
     Raises:
         NotUnderstoodError: something is not as it should be, or begins late.
     """
-    missing = {track.number for track in tracks if track.stream.type != "subtitle"}
+    missing = {track.number for track in tracks if with_text or track.stream.type != "subtitle"}
     left = {track.number: reordered for track in tracks if _is_reordered(track)}
     latest, furthest = _SOON / float(tracks[0].stream.time_base), head.first_cluster + _MOST_BYTES
     first: dict[int, Packet] = {}

@@ -65,7 +65,8 @@ def _read(source: Source) -> tuple[Film, Found] | None:
     if not frames or not 0 < microseconds <= _LONGEST_SECONDS * 1_000_000:
         return None
     said = ebml.Stated(head.duration * head.scale / 1e9, tuple(frames), head.end)
-    first = first_packets(source, head, tracks, matroska.packets_wanted(said, source.size))
+    wanted = matroska.packets_wanted(said, source.size)
+    first = first_packets(source, head, tracks, wanted, with_text=any(map(_is_puzzling, head.attachments)))
     streams = Streams(track.stream for track in tracks)
     for attachment in head.attachments:
         _attach(streams, first, attachment)
@@ -93,10 +94,19 @@ def _attach(streams: Streams, first: dict[int, Packet], attached: Attachment) ->
     elif attached.mime_type.startswith(_OTHER_PICTURES):
         raise NotUnderstoodError
     else:
-        codec = next((name for kind, name in _FONTS.items() if attached.mime_type.startswith(kind)), None)
+        codec = _font(attached)
         stream = Stream(index, "attachment", None, _ATTACHED, StreamSummary("attachment", codec))
     stream.metadata = metadata
     streams.append(stream)
+
+
+def _font(attached: Attachment) -> str | None:
+    return next((name for kind, name in _FONTS.items() if attached.mime_type.startswith(kind)), None)
+
+
+def _is_puzzling(attached: Attachment) -> bool:
+    """Tell whether FFmpeg reads on to learn more of an attachment: the size of a picture, or what it is at all."""
+    return _font(attached) is None
 
 
 def _ends(content: bytes | View) -> bytes:
@@ -144,13 +154,13 @@ def _parse_opus(context: Context, packet: Packet) -> None:
 
 
 def _parse_ac3(context: Context, packet: Packet) -> None:
-    """Read a frame's beginning, which has to be as long as it says (ETSI TS 102 366, 4.3), and the main service."""
+    """Read a frame's beginning (ETSI TS 102 366, 4.3); it has to be of the main service, and undamaged."""
     said = packets.ac3(packet[:64])
     if said is None or said.channels not in _AC3_LAYOUTS or packet[5] & 7:
         raise NotUnderstoodError
-    if len(packet) != packets.ac3_length(packet[:64]) or said.sample_rate != context.sample_rate:
+    if (said.sample_rate, said.channels) != (context.sample_rate, context.layout.nb_channels):
         raise NotUnderstoodError
-    if said.channels != context.layout.nb_channels:
+    if not packets.ac3_is_whole(packet[: len(packet)]):
         raise NotUnderstoodError
     context.layout, context.bit_rate = Layout(_AC3_LAYOUTS[said.channels], said.channels), said.bit_rate
 

@@ -17,7 +17,9 @@ _TEXTS = (_NAME, _STRING, _LANGUAGE)
 _UNDETERMINED = "und"
 _LONGEST_NAME = 200
 _DEEPEST = 4
-_RENAMED = {"LEAD_PERFORMER": "performer", "PART_NUMBER": "track"}
+_RENAMED = {"lead_performer": "performer", "part_number": "track"}
+_MEANT = _RENAMED | {new: old for old, new in _RENAMED.items()}
+"""Where a file says both, it depends on their order which is taken."""
 
 Said = tuple[str, str | None]
 
@@ -104,7 +106,10 @@ def put(tags: dict[str, str], said: Iterable[Said]) -> None:
     for key, value in said:
         if not key.isascii() or not key.isprintable() or not key:
             raise NotUnderstoodError
-        _put(tags, _RENAMED.get(key.upper(), key), value)
+        folded = key.lower()
+        if folded in _MEANT and (value is None or not {folded, _MEANT[folded]}.isdisjoint(map(str.lower, tags))):
+            raise NotUnderstoodError
+        _put(tags, _RENAMED.get(folded, key), value)
 
 
 def _put(tags: dict[str, str], key: str, value: str | None) -> None:

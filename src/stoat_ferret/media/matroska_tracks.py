@@ -42,7 +42,7 @@ _VIDEO_PARTS = frozenset(
     {_WIDTH, _HEIGHT, _SHOWN_WIDTH, _SHOWN_HEIGHT, _SHOWN_UNIT, _INTERLACED, _FIELDS, _COLOUR, _PROJECTION, 0x54B3}
     | _ZERO_ONLY
 )
-_FIELD_ORDERS = {0: 1, 1: 2, 6: 3, 9: 5, 14: 4}
+_FIELD_ORDERS = {0: 1, 1: 2, 6: 3, 9: 4, 14: 5}
 """From Matroska's numbers to FFmpeg's; any other is not known."""
 _UNKNOWN_UNIT = 4
 _LARGEST_SIDE = 1 << 15
@@ -76,8 +76,8 @@ _WHOLE_NUMBERS, _KINDS = "A_PCM/INT/LIT", {_PICTURES: "video", _SOUND: "audio", 
 _FLAC_BLOCK = b"fLaC\x80\0\0\x22"
 """Before the only metadata block there is."""
 _SHORTEST_FLAC_BLOCK = 16
-_SHORTEST_FRAME, _LONGEST_FRAME = 1_000_001, 199_000_000
-"""Nanoseconds; of other rates FFmpeg makes sure by looking at pictures."""
+_SHORTEST_FRAME, _LONGEST_FRAME = 1_001_000, 199_000_000
+"""Nanoseconds; of rates that are not between 5 and 1000 Hz FFmpeg makes sure by looking at pictures."""
 _NANOSECOND = Fraction(1, 1_000_000_000)
 _LONGEST_DELAY = 1_000_000_000
 _LARGEST_TERM = 30_000
