@@ -173,7 +173,11 @@ def content_of(packet: Any) -> Any:
 
 
 def rescaled(value: int, unit: Fraction, other: Fraction) -> int:
-    """Give a time in another unit, as FFmpeg does: halves are rounded away from zero."""
-    over, under = value * unit.numerator * other.denominator, unit.denominator * other.numerator
+    """Give a time in another unit."""
+    return rounded(value * unit.numerator * other.denominator, unit.denominator * other.numerator)
+
+
+def rounded(over: int, under: int) -> int:
+    """Divide as FFmpeg does: halves are rounded away from zero."""
     whole = (2 * abs(over) + under) // (2 * under)
     return whole if over >= 0 else -whole

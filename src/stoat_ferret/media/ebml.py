@@ -1,7 +1,11 @@
-"""What a Matroska file's first elements (RFC 9559) say of length and frame rates: pure functions over its bytes."""
+"""EBML (RFC 8794), in which Matroska files are written, and what their first elements (RFC 9559) say of frame rates.
+
+Pure functions over bytes.
+"""
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -87,31 +91,15 @@ def _unsigned(content: bytes) -> int:
 
 def _elements(data: bytes, start: int, end: int) -> Iterator[Element]:
     """Yield the elements (RFC 8794) that lie side by side and begin before `end`, up to one of unknown size."""
-    for _ in range(_MOST_ELEMENTS):
-        identity, at = _number(data, start, marked=True)
-        length, body = _number(data, at, marked=False)
-        if start >= end or at == start or body == at or body > end:
-            return
-        if length == (1 << 7 * (body - at)) - 1:
-            yield identity, body, None
-            return
-        yield identity, body, body + length
-        start = body + length
-
-
-def _number(data: bytes, at: int, *, marked: bool) -> tuple[int, int]:
-    """Read a variable-size integer, with or without the bit that marks its own length.
-
-    Returns:
-        The number, and where it ends: where it began if there is none.
-    """
-    if at >= len(data) or data[at] == 0:
-        return 0, at
-    length = 9 - data[at].bit_length()
-    if at + length > len(data):
-        return 0, at
-    number = int.from_bytes(data[at : at + length], "big")
-    return number if marked else number & (1 << 7 * length) - 1, at + length
+    with suppress(NotUnderstoodError, IndexError):
+        for _ in range(_MOST_ELEMENTS):
+            element = header(data, start)
+            if element[1] > end:
+                return
+            yield element
+            if element[2] is None:
+                return
+            start = element[2]
 
 
 class NotUnderstoodError(Exception):
@@ -225,4 +213,6 @@ def text(data: Readable, at: int, end: int) -> str:
     content: bytes = data[at:end]
     if len(content) != end - at:
         raise NotUnderstoodError
-    return content.partition(b"\0")[0].decode("utf-8", "replace")
+    if 0 in content:
+        content = content[: content.index(0)]
+    return content.decode("utf-8", "replace")

@@ -62,6 +62,8 @@ def read_tags(data: Readable, at: int, end: int) -> list[Tag]:
 
 def _target(data: Readable, at: int, end: int) -> tuple[int, str]:
     track, name = 0, ""
+    if at == end:
+        return track, name
     for kind, start, stop in ebml.children(data, at, end, _TARGETS_PARTS):
         if kind == _LEVEL_NAME:
             name = ebml.text(data, start, stop) + "/"
@@ -87,14 +89,13 @@ def _add(found: list[Said], data: Readable, at: int, end: int, prefix: str, dept
     name, language = texts.get(_NAME), texts.get(_LANGUAGE, _UNDETERMINED)
     if not name or not language or not depth or len(prefix) + len(name) + len(language) > _LONGEST_NAME:
         raise NotUnderstoodError
-    key = prefix + name
-    spoken = language != _UNDETERMINED
-    for wanted, suffix in ((default or not spoken, ""), (spoken, f"-{language}")):
-        if wanted:
-            key += suffix
-            found.append((key, texts.get(_STRING)))
-            for start, stop in inner:
-                _add(found, data, start, stop, f"{key}/", depth - 1)
+    keys = [prefix + name] if default or language == _UNDETERMINED else []
+    if language != _UNDETERMINED:
+        keys.append(f"{prefix}{name}-{language}")
+    for key in keys:
+        found.append((key, texts.get(_STRING)))
+        for start, stop in inner:
+            _add(found, data, start, stop, f"{key}/", depth - 1)
 
 
 def put(tags: dict[str, str], said: Iterable[Said]) -> None:
@@ -113,10 +114,13 @@ def put(tags: dict[str, str], said: Iterable[Said]) -> None:
 
 
 def _put(tags: dict[str, str], key: str, value: str | None) -> None:
-    folded = key.lower()
-    for other in tags:
-        if other.lower() == folded:
-            del tags[other]
-            break
+    if key in tags:
+        del tags[key]
+    elif tags:
+        folded = key.lower()
+        for other in tags:
+            if len(other) == len(key) and other.lower() == folded:
+                del tags[other]
+                break
     if value is not None:
         tags[key] = value

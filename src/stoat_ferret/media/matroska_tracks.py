@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from stoat_ferret.media import ebml
-from stoat_ferret.media.demuxed import Codec, Context, Disposition, Layout, Stream, rescaled
+from stoat_ferret.media.demuxed import Codec, Context, Disposition, Layout, Stream, rounded
 from stoat_ferret.media.dump import StreamSummary, light_levels
 from stoat_ferret.media.ebml import NotUnderstoodError, Readable
 from stoat_ferret.media.matroska_head import Head
@@ -78,7 +78,8 @@ _FLAC_BLOCK = b"fLaC\x80\0\0\x22"
 _SHORTEST_FLAC_BLOCK = 16
 _SHORTEST_FRAME, _LONGEST_FRAME = 1_001_000, 199_000_000
 """Nanoseconds; of rates that are not between 5 and 1000 Hz FFmpeg makes sure by looking at pictures."""
-_NANOSECOND = Fraction(1, 1_000_000_000)
+_SECOND = 1_000_000_000
+"""In nanoseconds."""
 _LONGEST_DELAY = 1_000_000_000
 _LARGEST_TERM = 30_000
 """Of a rate."""
@@ -104,7 +105,7 @@ def read_tracks(head: Head) -> list[Track]:
     Raises:
         NotUnderstoodError: one of them is not understood.
     """
-    unit = Fraction(head.scale, 1_000_000_000)
+    unit = _ratio(head.scale, _SECOND)
     data, found, numbers = head.tracks.data, list[Track](), dict[int, list[Stream]]()
     for index, (_, at, end) in enumerate(ebml.children(*head.tracks, frozenset({_TRACK}))):
         said = ebml.once(data, at, end, _TRACK_PARTS)
@@ -135,14 +136,22 @@ def _track(data: Readable, said: Fields, index: int, unit: Fraction, head: Head)
         _add_picture(stream, data, said, track.frame_duration, head.application)
     elif kind == _SOUND:
         _add_sound(context, data, said)
-        # What is left out at the beginning counts, though its packets come before: FFmpeg counts it in samples again.
-        samples = rescaled(delay, _NANOSECOND, Fraction(1, context.sample_rate))
-        track.delay = rescaled(delay, _NANOSECOND, unit) - rescaled(samples, Fraction(1, context.sample_rate), unit)
+        if delay:
+            track.delay = _delay(delay, head.scale, context.sample_rate)
     elif _VIDEO in said or _AUDIO in said:
         raise NotUnderstoodError
     if delay and (kind != _SOUND or delay > _LONGEST_DELAY):
         raise NotUnderstoodError
     return track
+
+
+def _delay(nanoseconds: int, scale: int, sample_rate: int) -> int:
+    """Give by how much a sound begins before its first packet's time.
+
+    What is left out at the beginning counts, though its packets come before: FFmpeg counts it in samples again.
+    """
+    samples = rounded(nanoseconds * sample_rate, _SECOND)
+    return rounded(nanoseconds, scale) - rounded(samples * _SECOND, sample_rate * scale)
 
 
 def _number(data: Readable, said: Fields, kind: int, default: int = 0) -> int:
@@ -182,10 +191,10 @@ def _names(data: Readable, said: Fields) -> dict[str, str]:
 
 
 def _disposition(data: Readable, said: Fields, kind: int) -> Disposition:
-    value = 0
-    for element, flag in _FLAGS.items():
+    value = 0 if _DEFAULT in said else _FLAGS[_DEFAULT]
+    for element in said.keys() & _FLAGS.keys():
         if _number(data, said, element, 1 if element == _DEFAULT else 0):
-            value |= flag
+            value |= _FLAGS[element]
     if _ORIGINAL in said:
         value |= _IS_ORIGINAL if _number(data, said, _ORIGINAL) else _IS_DUBBED
     if kind == _SUBTITLES and _number(data, said, _DESCRIBES):
@@ -222,7 +231,7 @@ def _add_picture(stream: Stream, data: Readable, track: Fields, frame: int, appl
 @lru_cache(maxsize=64)
 def rate(frame: int) -> Fraction:
     """Give the rate of pictures that last so many nanoseconds each, as FFmpeg does: no term is above 30,000."""
-    return 1 / Fraction(frame, 1_000_000_000).limit_denominator(_LARGEST_TERM)
+    return 1 / Fraction(frame, _SECOND).limit_denominator(_LARGEST_TERM)
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ show the catalogue to others: what tells it is taken out of the tags.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from stoat_ferret.media import timing
@@ -41,7 +42,12 @@ def _first(named: Mapping[str, str], names: Iterable[str]) -> str | None:
 
 def without_location(tags: Mapping[str, str]) -> dict[str, str]:
     """Leave out every tag that tells where something was filmed: coordinates, their accuracy, names of places."""
-    return {key: value for key, value in tags.items() if not _TELLS_WHERE.search(key)}
+    return {key: value for key, value in tags.items() if not _tells_where(key)}
+
+
+@lru_cache(maxsize=1024)
+def _tells_where(key: str) -> bool:
+    return _TELLS_WHERE.search(key) is not None
 
 
 def location(tags: Mapping[str, str]) -> Location | None:
@@ -49,7 +55,9 @@ def location(tags: Mapping[str, str]) -> Location | None:
 
     Translated ones, such as `location-eng`, count where there is no other.
     """
-    named = {key.lower(): value for key, value in tags.items() if _TELLS_WHERE.search(key)}
+    named = {key.lower(): value for key, value in tags.items() if _tells_where(key)}
+    if not named:
+        return None
     others = sorted(key for key in named if key.startswith(("location-", "xyz", "\xa9xyz")))
     found = (iso_6709(named[key]) for key in (*_PLACES, *others) if key in named)
     return next((place for place in found if place is not None), None)
