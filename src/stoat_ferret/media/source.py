@@ -11,7 +11,8 @@ SHORTEST_READ = 64 * 1024
 """Read at a place where nothing was read before it."""
 LONGEST_READ = 256 * 1024
 """Reached by doubling, where reading goes on from place to place."""
-SHORTEST_LOOK = 4096
+SHORTEST_LOOK = 16 * 1024
+"""Read where somebody looks at a place; twice as much each time where looking goes on from place to place."""
 MOST_LOOKS = 64
 
 Part = tuple[int, bytes]
@@ -74,8 +75,8 @@ class Source:
                 return data[offset - start : offset - start + length]
         return os.pread(self._descriptor, length, offset)
 
-    def glance(self, offset: int, length: int) -> bytes:
-        """Give bytes of the file, and what lies behind them if it is at hand, or some more that are read.
+    def glance(self, offset: int, length: int, more: int) -> bytes:
+        """Give bytes of the file, and what lies behind them if it is at hand, or as many more as are read at one go.
 
         Raises:
             OSError: the file cannot be read.
@@ -83,7 +84,7 @@ class Source:
         for start, data in self._kept:
             if start <= offset and offset + length <= start + len(data):
                 return data[offset - start :]
-        return os.pread(self._descriptor, max(length, SHORTEST_LOOK), offset)
+        return os.pread(self._descriptor, more, offset)
 
     def head(self) -> bytes:
         """Give the file's first 64 KiB, or all of a shorter one; nothing where they cannot be read."""
@@ -186,7 +187,9 @@ class View:
             if not self._left:
                 raise IndexError
             self._left -= 1
-            start, data = self._window = at, self._source.glance(at, length)
+            goes_on = 0 <= at - start - len(data) <= LONGEST_READ
+            more = min(2 * len(data), LONGEST_READ) if goes_on else 0
+            start, data = self._window = at, self._source.glance(at, length, max(length, more, SHORTEST_LOOK))
         return data[at - start : at - start + length]
 
 
