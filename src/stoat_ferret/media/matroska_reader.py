@@ -6,7 +6,7 @@ for both. It does so only for files that it understands wholly; of any other it 
 
 from fractions import Fraction
 
-from stoat_ferret.media import avc, ebml, matroska, packets
+from stoat_ferret.media import ebml, h264_parser, matroska, packets
 from stoat_ferret.media.demuxed import (
     Codec,
     Context,
@@ -125,7 +125,7 @@ def _parse(stream: Stream, packet: Packet) -> None:
         raise NotUnderstoodError
     match context.codec.name:
         case "h264":
-            said = avc.parsed(context.extradata, packet.content)
+            said = h264_parser.parsed(context.extradata, packet.content)
             if said is None or not (context.field_order or said.field_order):
                 raise NotUnderstoodError
             context.profile, context.level = said.profile, said.level

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.avc import Parsed, parsed
+from stoat_ferret.media.h264_parser import Parsed, parsed
 from tests.media_files import clip_file
 
 
