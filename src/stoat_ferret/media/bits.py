@@ -6,11 +6,11 @@ class TooShortError(Exception):
 
 
 class Bits:
-    """Reads bits, the highest of each byte first."""
+    """Reads bits, the highest of each byte first, but for some spare ones at the end."""
 
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self.left = len(data) * 8
+    def __init__(self, data: bytes, spare: int = 0) -> None:
+        self._value = int.from_bytes(data, "big") >> spare
+        self.left = len(data) * 8 - spare
 
     def take(self, count: int) -> int:
         if count > self.left:
@@ -20,12 +20,12 @@ class Bits:
 
     def golomb(self) -> int:
         """Read an unsigned Exp-Golomb code (H.264, 9.1): as many zeros as bits follow the first one."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 32:
-                raise TooShortError
-        return (1 << zeros) - 1 + self.take(zeros)
+        rest = self._value & ((1 << self.left) - 1)
+        zeros = self.left - rest.bit_length()
+        if zeros > 32 or 2 * zeros >= self.left:
+            raise TooShortError
+        self.left -= 2 * zeros + 1
+        return (rest >> self.left) - 1
 
     def signed_golomb(self) -> int:
         code = self.golomb()

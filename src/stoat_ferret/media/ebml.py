@@ -1,9 +1,15 @@
-"""What a Matroska file's first elements (RFC 9559) say of length and frame rates: pure functions over its bytes."""
+"""EBML (RFC 8794), in which Matroska files are written, and what their first elements (RFC 9559) say of frame rates.
+
+Pure functions over bytes.
+"""
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
+from typing import Any
 
 EBML = b"\x1a\x45\xdf\xa3"
 """With which every Matroska and WebM file begins."""
@@ -85,28 +91,128 @@ def _unsigned(content: bytes) -> int:
 
 def _elements(data: bytes, start: int, end: int) -> Iterator[Element]:
     """Yield the elements (RFC 8794) that lie side by side and begin before `end`, up to one of unknown size."""
-    for _ in range(_MOST_ELEMENTS):
-        identity, at = _number(data, start, marked=True)
-        length, body = _number(data, at, marked=False)
-        if start >= end or at == start or body == at or body > end:
-            return
-        if length == (1 << 7 * (body - at)) - 1:
-            yield identity, body, None
-            return
-        yield identity, body, body + length
-        start = body + length
+    with suppress(NotUnderstoodError, IndexError):
+        for _ in range(_MOST_ELEMENTS):
+            element = header(data, start)
+            if element[1] > end:
+                return
+            yield element
+            if element[2] is None:
+                return
+            start = element[2]
 
 
-def _number(data: bytes, at: int, *, marked: bool) -> tuple[int, int]:
-    """Read a variable-size integer, with or without the bit that marks its own length.
+class NotUnderstoodError(Exception):
+    """Something is not as it should be, or not known here. Never leaves the modules that read Matroska files."""
 
-    Returns:
-        The number, and where it ends: where it began if there is none.
+
+VOID, CHECKSUM = 0xEC, 0xBF
+"""May lie anywhere, and say nothing here."""
+_LONGEST_NUMBER = 8
+_REALS = {4: struct.Struct(">f"), 8: struct.Struct(">d")}
+_LONGEST_TEXT = 1 << 18
+
+Readable = Any
+"""Bytes, or a `source.View` of a file."""
+
+
+_WIDTHS = tuple(9 - first.bit_length() if first else 0 for first in range(256))
+"""Of a variable-size integer (RFC 8794, 4), by its first byte; 0 where none begins."""
+_MASKS = tuple((1 << 7 * width) - 1 for width in range(9))
+"""What of one is its value, by its width; as a length, all ones are an unknown one."""
+
+
+def header(data: Readable, at: int) -> Element:
+    """Read the beginning of an element, as `Element`: its id, where its content begins, and where it ends.
+
+    Raises:
+        NotUnderstoodError: there is none. IndexError: the data ends first.
     """
-    if at >= len(data) or data[at] == 0:
-        return 0, at
-    length = 9 - data[at].bit_length()
-    if at + length > len(data):
-        return 0, at
-    number = int.from_bytes(data[at : at + length], "big")
-    return number if marked else number & (1 << 7 * length) - 1, at + length
+    body = at + _WIDTHS[data[at]]
+    identity = int.from_bytes(data[at:body], "big")
+    width = _WIDTHS[data[body]]
+    length = int.from_bytes(data[body : body + width], "big") & _MASKS[width]
+    body += width
+    if not width or not identity or body > len(data):
+        raise NotUnderstoodError
+    return identity, body, None if length == _MASKS[width] else body + length
+
+
+def children(data: Readable, at: int, end: int, known: frozenset[int]) -> list[tuple[int, int, int]]:
+    """Give the elements that fill a place: of each its id, where its content begins and where it ends.
+
+    Raises:
+        NotUnderstoodError: one has an unknown id or length, or does not lie within.
+    """
+    found = []
+    number, widths, masks = int.from_bytes, _WIDTHS, _MASKS
+    try:
+        while at < end:
+            body = at + widths[data[at]]
+            identity = number(data[at:body], "big")
+            width = widths[data[body]]
+            mask = masks[width]
+            at = body + width
+            length = number(data[body:at], "big") & mask
+            stop = at + length
+            if length == mask or stop > end:
+                raise NotUnderstoodError
+            if identity in known:
+                found.append((identity, at, stop))
+            elif identity not in (VOID, CHECKSUM):
+                raise NotUnderstoodError
+            at = stop
+    except IndexError:
+        raise NotUnderstoodError from None
+    return found
+
+
+def once(data: Readable, at: int, end: int, known: frozenset[int]) -> dict[int, tuple[int, int]]:
+    """Give where the content of each element begins and ends, of which there may be but one each; as `children`."""
+    found = children(data, at, end, known)
+    places = {kind: (start, stop) for kind, start, stop in found}
+    if len(places) != len(found):
+        raise NotUnderstoodError
+    return places
+
+
+def numbers(data: Readable, at: int, end: int, known: frozenset[int]) -> dict[int, int]:
+    """Give the numbers that fill a place; an empty one is not understood. As `children`."""
+    found = {}
+    for kind, start, stop in children(data, at, end, known):
+        if not 0 < stop - start <= _LONGEST_NUMBER:
+            raise NotUnderstoodError
+        found[kind] = int.from_bytes(data[start:stop], "big")
+    return found
+
+
+def unsigned(data: Readable, at: int, end: int, default: int = 0) -> int:
+    """Read a number (RFC 8794, 7.2); an empty one is the default."""
+    if end - at > _LONGEST_NUMBER:
+        raise NotUnderstoodError
+    return int.from_bytes(data[at:end], "big") if end > at else default
+
+
+def real(data: Readable, at: int, end: int, default: float = 0.0) -> float:
+    """Read a number with a point (RFC 8794, 7.3) that is neither infinite nor none."""
+    if end == at:
+        return default
+    content = data[at:end]
+    if end - at not in _REALS or len(content) != end - at:
+        raise NotUnderstoodError
+    (number,) = _REALS[end - at].unpack(content)
+    if not isfinite(number):
+        raise NotUnderstoodError
+    return float(number)
+
+
+def text(data: Readable, at: int, end: int) -> str:
+    """Read text (RFC 8794, 7.4 and 7.5), which a zero byte may end early."""
+    if end - at > _LONGEST_TEXT:
+        raise NotUnderstoodError
+    content: bytes = data[at:end]
+    if len(content) != end - at:
+        raise NotUnderstoodError
+    if 0 in content:
+        content = content[: content.index(0)]
+    return content.decode("utf-8", "replace")

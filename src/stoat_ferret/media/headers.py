@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer
 
 from stoat_ferret.media import covers, packets, parameters, picture, sei
+from stoat_ferret.media.demuxed import content_of
 from stoat_ferret.media.source import Source
 
 CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -71,14 +72,14 @@ def complete(container: InputContainer, read: int = _LONG_LOOK) -> Found | None:
     return with_light(container, found, first)
 
 
-def with_light(container: InputContainer, found: dict[int, Fields], first: Mapping[int, Any]) -> Found | None:
+def with_light(container: Any, found: dict[int, Fields], first: Mapping[int, Any]) -> Found | None:
     """Add what a picture by SMPTE ST 2084 would say of its light; None where one has to be decoded for that."""
     light: dict[int, Fields] = {}
     for stream in container.streams.video:
         context = stream.codec_context
         transfer = found[stream.index].get("color_transfer") or picture.TRANSFERS.get(context.color_trc)
         if transfer == picture.PQ:
-            name, packet = context.codec.canonical_name, bytes(first[stream.index])
+            name, packet = context.codec.canonical_name, content_of(first[stream.index])
             said = sei.hevc_light(bytes(context.extradata or b""), packet) if name == "hevc" else None
             if said is None:
                 return None
@@ -130,7 +131,9 @@ def of_stream(stream: Any, packet: Any) -> Fields | None:
         return _cover(packet) if name == "mjpeg" else None
     if not header:
         return None
-    return _sound(name, context, header) if stream.type == "audio" else _picture(name, stream, header, bytes(packet))
+    return (
+        _sound(name, context, header) if stream.type == "audio" else _picture(name, stream, header, content_of(packet))
+    )
 
 
 def _picture(name: str, stream: Any, header: bytes, packet: bytes) -> Fields | None:
@@ -159,7 +162,7 @@ def _sound(name: str, context: Any, header: bytes) -> Fields | None:
 
 
 def _cover(packet: Any) -> Fields | None:
-    said = covers.jpeg(bytes(packet))
+    said = covers.jpeg(content_of(packet))
     if said is None:
         return None
     ratio = said.sample_aspect_ratio

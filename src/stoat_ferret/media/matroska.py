@@ -12,6 +12,7 @@ from typing import Any
 from av.container import InputContainer
 
 from stoat_ferret.media import ebml, headers, packets, picture, sound, timing
+from stoat_ferret.media.demuxed import Packet, content_of
 from stoat_ferret.media.headers import Fields, Found
 from stoat_ferret.media.source import Source
 
@@ -43,8 +44,12 @@ def complete(container: InputContainer, source: Source) -> Found | None:
     said = ebml.stated(source.head())
     if said is None or not _is_as_stated(container, said):
         return None
-    wanted = _wanted(container, of_guessed=1 if _lasts(said, source.size) else _ENOUGH_PACKETS)
-    first = headers.first_packets(container, wanted)
+    wanted = _wanted(container, of_guessed=packets_wanted(said, source.size))
+    return completed(container, headers.first_packets(container, wanted))
+
+
+def completed(container: Any, first: Mapping[int, Any]) -> Found | None:
+    """Give what first packets tell of a file, by PyAV's names; None where in doubt."""
     found: dict[int, Fields] = {}
     for stream in container.streams:
         fields = _of_stream(stream, first)
@@ -54,6 +59,11 @@ def complete(container: InputContainer, source: Source) -> Found | None:
     start = _start(container, found)
     known = None if start is None else headers.with_light(container, found, first)
     return None if known is None else replace(known, start_time=start)
+
+
+def packets_wanted(said: ebml.Stated, size: int) -> int:
+    """Say how many packets there have to be of a stream whose start FFmpeg makes up."""
+    return 1 if _lasts(said, size) else _ENOUGH_PACKETS
 
 
 def _lasts(said: ebml.Stated, size: int) -> bool:
@@ -99,7 +109,7 @@ def _of_stream(stream: Any, first: Mapping[int, Any]) -> Fields | None:
     return fields | {"start_time": timing.seconds(packet.pts, stream.time_base), "duration": None}
 
 
-def _start(container: InputContainer, found: dict[int, Fields]) -> float | None:
+def _start(container: Any, found: dict[int, Fields]) -> float | None:
     """Give when the file begins, which FFmpeg does not know where H.264 alone is in it; None where in doubt."""
     starts: list[float] = []
     for stream in container.streams:
@@ -134,7 +144,7 @@ def _subtitles(stream: Any, context: Any, packet: Any) -> Fields | None:
 def _picture(stream: Any, context: Any, packet: Any) -> Fields | None:
     match context.codec.canonical_name:
         case "vp8":
-            size = packets.vp8_size(bytes(packet))
+            size = packets.vp8_size(content_of(packet))
             return {"pixel_format": "yuv420p"} if size == (context.width, context.height) else None
         case "vp9":
             return _vp9(stream, context, _beginning(packet))
@@ -172,4 +182,4 @@ def _sound(stream: Any, context: Any, packet: Any) -> Fields | None:
 
 
 def _beginning(packet: Any) -> bytes:
-    return bytes(memoryview(packet)[:64])
+    return packet[:64] if isinstance(packet, Packet) else bytes(memoryview(packet)[:64])

@@ -62,6 +62,8 @@ def location(tags: Mapping[str, str]) -> Location | None:
     Translated ones, such as `location-eng`, count where there is no other.
     """
     named = {key.lower(): value for key, value in tags.items() if _tells_where(key)}
+    if not named:
+        return None
     others = sorted(key for key in named if key.startswith(("location-", "xyz", "\xa9xyz")))
     found = (iso_6709(named[key]) for key in (*_PLACES, *others) if key in named)
     return next((place for place in found if place is not None), None)

@@ -10,9 +10,6 @@ from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from stoat_ferret.media.light import SideData
 from stoat_ferret.media.origin import origin, without_location
 
-_fraction = lru_cache(maxsize=256)(Fraction)
-"""Of a text. Most films have one of a handful of rates and shapes."""
-
 
 def moving_picture(streams: Iterable[StreamInfo]) -> StreamInfo | None:
     """Give the stream that the film is known by: its first of pictures that is no cover art."""
@@ -69,9 +66,15 @@ def _timecode(tags: Mapping[str, str], first: StreamInfo | None, streams: Sequen
     return next((code for code in (timing.timecode(tags.get("timecode")), *of_streams) if code), None)
 
 
+@lru_cache(maxsize=256)
+def _fraction(text: str) -> Fraction:
+    """Read a rate or a shape, of which most films have one of a handful."""
+    return Fraction(text.replace(":", "/"))
+
+
 def _picture_fields(first: StreamInfo, uneven: bool | None, side_data: SideData | None) -> dict[str, Any]:
     """Give the file's own picture fields, from its first picture stream."""
-    ratio = _fraction(first.sample_aspect_ratio.replace(":", "/")) if first.sample_aspect_ratio else None
+    ratio = _fraction(first.sample_aspect_ratio) if first.sample_aspect_ratio else None
     shown = picture.display_size(first.width, first.height, ratio, first.rotation)
     average = None if first.frame_rate is None else _fraction(first.frame_rate)
     return {

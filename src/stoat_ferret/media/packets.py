@@ -129,3 +129,31 @@ def ac3(frame: bytes) -> Ac3 | None:
     except TooShortError:
         return None
     return Ac3(_AC3_RATES[rate], channels, _AC3_KILOBITS[size // 2] * 1000)
+
+
+def ac3_is_whole(frame: bytes) -> bool:
+    """Tell whether a frame that `ac3` understands is as long as it says, and its checksum right.
+
+    Lengths are those of ETSI TS 102 366, table 4.13. The checksum's polynomial, x^16 + x^15 + x^2 + 1, is the product
+    of x + 1, by which what has an even number of ones can be divided, and x^15 + x + 1.
+    """
+    rate, size = frame[4] >> 6, frame[4] & 63
+    words = _AC3_KILOBITS[size // 2] * 96_000 // _AC3_RATES[rate]
+    if len(frame) != 2 * (words + (size & 1 if _AC3_RATES[rate] == 44_100 else 0)):
+        return False
+    number = int.from_bytes(frame[2:], "big")
+    return not number.bit_count() & 1 and not _remainder(number)
+
+
+def _remainder(number: int) -> int:
+    """Give what is left of a polynomial over GF(2) divided by x^15 + x + 1.
+
+    Its powers by those of two have as few terms, and take away a good part of a long polynomial at one go.
+    """
+    power = 1 << (number.bit_length() // 15).bit_length()
+    while power:
+        while number.bit_length() > 15 * power:
+            high = number >> 15 * power
+            number ^= high << 15 * power ^ high << power ^ high
+        power >>= 1
+    return number

@@ -4,7 +4,7 @@ Every field agrees with what ffprobe says of the same file, or is None. Run it i
 are made by others, and FFmpeg reads them in C.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, cast
@@ -18,8 +18,8 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import ebml, headers, matroska, mp4, overall, picture, streams, timing
-from stoat_ferret.media.dump import parse_summary
+from stoat_ferret.media import ebml, headers, matroska, matroska_reader, mp4, overall, picture, streams, timing
+from stoat_ferret.media.dump import StreamSummary, parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo
 from stoat_ferret.media.light import SideData, of_frame, with_light
@@ -98,7 +98,7 @@ def _from_headers(source: Source) -> MediaInfo | None:
         if head[4:8] == headers.FIRST_BOX:
             info = mp4.read(source) or _from_boxes(source)
         else:
-            info = _from_elements(source) if head.startswith(ebml.EBML) else None
+            info = (_from_own_reader(source) or _from_elements(source)) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
@@ -114,6 +114,17 @@ def _from_boxes(source: Source) -> MediaInfo | None:
     with av.open(source, "r", format="mov", options=options, metadata_errors="replace") as container:
         found = headers.complete(container, read)
         return None if found is None else _describe(container, headers.CONTAINER, found)
+
+
+def _from_own_reader(source: Source) -> MediaInfo | None:
+    """Examine a Matroska file without FFmpeg; None where it is not wholly understood."""
+    read = matroska_reader.read(source)
+    if read is None:
+        return None
+    film, found = read
+    return _describe(
+        film, matroska.CONTAINER, found, {index: stream.summary for index, stream in enumerate(film.streams)}
+    )
 
 
 def _from_elements(source: Source) -> MediaInfo | None:
@@ -157,9 +168,12 @@ def _require_absolute(path: bytes) -> None:
         raise ValueError(msg)
 
 
-def _describe(container: InputContainer, name: str, found: headers.Found) -> MediaInfo:
+def _describe(
+    container: Any, name: str, found: headers.Found, summary: Mapping[int, StreamSummary] | None = None
+) -> MediaInfo:
     """Say what is known of an open file of a format, of which something was found out otherwise."""
-    summary = {} if _may_be_forged(container) else parse_summary(_summary(container))
+    if summary is None:
+        summary = {} if _may_be_forged(container) else parse_summary(_summary(container))
     described = [
         streams.describe(stream, summary.get(stream.index), found.streams.get(stream.index))
         for stream in container.streams
@@ -211,7 +225,7 @@ def _may_be_forged(container: Any) -> bool:
     )
 
 
-def _chapters(container: InputContainer) -> Iterator[ChapterInfo]:
+def _chapters(container: Any) -> Iterator[ChapterInfo]:
     for index, chapter in enumerate(container.chapters()):
         start = timing.seconds(chapter["start"], chapter["time_base"])
         end = timing.seconds(chapter["end"], chapter["time_base"])

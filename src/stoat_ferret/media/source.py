@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from stoat_ferret.errors import UnreadableFileError
 
@@ -10,6 +11,9 @@ SHORTEST_READ = 64 * 1024
 """Read at a place where nothing was read before it."""
 LONGEST_READ = 256 * 1024
 """Reached by doubling, where reading goes on from place to place."""
+SHORTEST_LOOK = 16 * 1024
+"""Read where somebody looks at a place; twice as much each time where looking goes on from place to place."""
+MOST_LOOKS = 64
 
 Part = tuple[int, bytes]
 """Where it begins, and its bytes."""
@@ -70,6 +74,17 @@ class Source:
             if start <= offset and offset + length <= start + len(data):
                 return data[offset - start : offset - start + length]
         return os.pread(self._descriptor, length, offset)
+
+    def glance(self, offset: int, length: int, more: int) -> bytes:
+        """Give bytes of the file, and what lies behind them if it is at hand, or as many more as are read at one go.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for start, data in self._kept:
+            if start <= offset and offset + length <= start + len(data):
+                return data[offset - start :]
+        return os.pread(self._descriptor, more, offset)
 
     def head(self) -> bytes:
         """Give the file's first 64 KiB, or all of a shorter one; nothing where they cannot be read."""
@@ -135,6 +150,47 @@ class Source:
     def tell(self) -> int:
         """Give the place of the next read."""
         return self._position
+
+
+class View:
+    """A file as bytes, of which only what is looked at is read, a little at a time and not often.
+
+    Raises:
+        OSError: the file cannot be read.
+        IndexError: there is nothing at a place, or too many places were looked at.
+    """
+
+    def __init__(self, source: Source, start: int = 0, end: int | None = None) -> None:
+        self._source = source
+        self._start = start
+        self._length = (source.size if end is None else end) - start
+        self._window: Part = (0, b"")
+        self._left = MOST_LOOKS
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            first = place.start or 0
+            last = self._length if place.stop is None else min(place.stop, self._length)
+            return self._look(first, last - first) if last > first else b""
+        return self._look(place, 1)[0]
+
+    def __bytes__(self) -> bytes:
+        return self._source.part(self._start, self._length)
+
+    def _look(self, at: int, length: int) -> bytes:
+        at += self._start
+        start, data = self._window
+        if not start <= at <= at + length <= start + len(data):
+            if not self._left:
+                raise IndexError
+            self._left -= 1
+            goes_on = 0 <= at - start - len(data) <= LONGEST_READ
+            more = min(2 * len(data), LONGEST_READ) if goes_on else 0
+            start, data = self._window = at, self._source.glance(at, length, max(length, more, SHORTEST_LOOK))
+        return data[at - start : at - start + length]
 
 
 def unreadable(error: OSError) -> UnreadableFileError:

@@ -1,8 +1,8 @@
 """One stream of an open file -> StreamInfo: what PyAV says of it, and what only FFmpeg's summary does."""
 
+from collections.abc import Mapping
 from fractions import Fraction
-from functools import cache
-from math import gcd
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import av
@@ -52,7 +52,7 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
     fields |= found or {}
     if kind == "video":
         fields |= from_shape_and_format(fields, None if summary is None else summary.raw_bits)
-    disposition = tuple(str(flag.name) for flag in stream.disposition)
+    disposition = _names(stream.disposition)
     if summary is not None and summary.both_eyes and "multilayer" in disposition:
         fields["views"] = _STEREO_LAYERS
     return StreamInfo(
@@ -64,6 +64,10 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
         **said_in_tags(kind, stream.metadata),
         **fields,
     )
+
+
+def _names(disposition: Any) -> tuple[str, ...]:
+    return tuple(str(flag.name) for flag in disposition) if disposition else ()
 
 
 def short_tags(metadata: dict[str, str]) -> dict[str, str]:
@@ -141,12 +145,15 @@ def from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[
         depth, chroma = sampling(fields["pixel_format"])
         found = {"bit_depth": raw_bits or depth, "chroma": chroma}
     if fields.get("sample_aspect_ratio") and fields.get("width") and fields.get("height"):
-        across, down = map(int, fields["sample_aspect_ratio"].split(":"))
-        across, down = across * fields["width"], down * fields["height"]
-        common = gcd(across, down)
-        if max(across, down) <= _LARGEST_RATIO * common:
-            found["display_aspect_ratio"] = f"{across // common}:{down // common}"
+        found |= _display_shape(fields["sample_aspect_ratio"], fields["width"], fields["height"])
     return found
+
+
+@lru_cache(maxsize=256)
+def _display_shape(sample_aspect_ratio: str, width: int, height: int) -> Mapping[str, str]:
+    shape = Fraction(sample_aspect_ratio.replace(":", "/")) * width / height
+    known = max(shape.numerator, shape.denominator) <= _LARGEST_RATIO
+    return {"display_aspect_ratio": f"{shape.numerator}:{shape.denominator}"} if known else {}
 
 
 @cache

@@ -24,7 +24,7 @@ def seconds(value: int | None, unit: Fraction | None) -> float | None:
     """Turn a time in `unit` seconds into seconds, to the microsecond."""
     if value is None or unit is None:
         return None
-    return round(float(value * unit), 6)
+    return round(value * unit.numerator / unit.denominator, 6)  # which is rounded once, as a fraction would be
 
 
 def positive(value: float | None) -> float | None:
@@ -75,8 +75,10 @@ def camera_time(text: str | None) -> str | None:
 
     A zero clock reads 1904-01-01 in QuickTime's epoch and 1970-01-01 in Unix's.
     """
+    if not text:
+        return None
     try:
-        moment = datetime.fromisoformat(text or "")
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     if moment.tzinfo is None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.ebml import EBML, Stated, stated
+from stoat_ferret.media import ebml
+from stoat_ferret.media.ebml import EBML, NotUnderstoodError, Stated, stated
 
 
 def element(identity: str, content: bytes, *, unknown: bool = False) -> bytes:
@@ -86,3 +87,52 @@ def test_any_bytes_are_judged(damage: bytes, place: int) -> None:
     content = file_of(element("1549A966", LASTS), TRACKS, CLUSTER)
     stated(content[:place] + damage + content[place + len(damage) :])
     stated(EBML + damage)
+
+
+KNOWN = frozenset({0x83, 0xD7, 0x536E})
+
+
+def test_elements_that_fill_a_place() -> None:
+    """With what may lie anywhere passed over."""
+    content = b"\x83\x81\x01" + b"\xec\x82\0\0" + b"\x53\x6e\x40\x02ab" + b"\xbf\x84\0\0\0\0" + b"\xd7\x80"
+    assert ebml.children(content, 0, len(content), KNOWN) == [(0x83, 2, 3), (0x536E, 11, 13), (0xD7, 21, 21)]
+    assert ebml.once(content, 0, len(content), KNOWN) == {0x83: (2, 3), 0x536E: (11, 13), 0xD7: (21, 21)}
+    assert ebml.numbers(content, 0, 13, KNOWN) == {0x83: 1, 0x536E: 0x6162}
+    with pytest.raises(NotUnderstoodError):
+        ebml.numbers(content, 0, len(content), KNOWN)
+    with pytest.raises(NotUnderstoodError):
+        ebml.once(content + content, 0, 2 * len(content), KNOWN)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x83",
+        b"\x83\x82\x01",
+        b"\x83\xff",
+        b"\x83\x00",
+        b"\0\x81\0",
+        b"\x84\x81\x01",
+        b"\x83\x01\xff\xff",
+        b"\x08\0\0\0\0\x80",
+    ],
+)
+def test_elements_that_do_not(content: bytes) -> None:
+    """Cut short, of unknown length, not known, or none."""
+    with pytest.raises(NotUnderstoodError):
+        ebml.children(content, 0, len(content), KNOWN)
+
+
+def test_values() -> None:
+    """Numbers, numbers with a point, text; what is empty is the default."""
+    assert (ebml.unsigned(b"\1\2", 0, 2), ebml.unsigned(b"", 0, 0, 7)) == (258, 7)
+    assert (ebml.real(struct.pack(">f", 1.5), 0, 4), ebml.real(b"", 0, 0, 2.0)) == (1.5, 2.0)
+    assert (ebml.text(b"a\xc3\xa9\0b", 0, 5), ebml.text(b"\xff", 0, 1)) == ("a\xe9", "\ufffd")
+    for wrong in (b"\1\2\3", struct.pack(">d", float("nan"))):
+        with pytest.raises(NotUnderstoodError):
+            ebml.real(wrong, 0, len(wrong))
+    with pytest.raises(NotUnderstoodError):
+        ebml.unsigned(bytes(9), 0, 9)
+    for end in (2, 1 << 20):
+        with pytest.raises(NotUnderstoodError):
+            ebml.text(b"a", 0, end)

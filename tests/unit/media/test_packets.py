@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.packets import Ac3, Vp9, ac3, h264_picture, pgs_size, vp8_size, vp9
+from stoat_ferret.media.packets import Ac3, Vp9, ac3, ac3_is_whole, h264_picture, pgs_size, vp8_size, vp9
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
@@ -104,3 +104,23 @@ def test_any_bytes_are_judged(packet: bytes) -> None:
     ac3(packet)
     pgs_size(packet)
     h264_picture(packet, CONFIGURATION)
+
+
+def checksum(data: bytes) -> int:
+    """Give the remainder of x^16 + x^15 + x^2 + 1, bit by bit."""
+    value = 0
+    for byte in data:
+        value ^= byte << 8
+        for _ in range(8):
+            value = (value << 1 ^ (0x8005 if value & 0x8000 else 0)) & 0xFFFF
+    return value
+
+
+@given(st.binary(min_size=121, max_size=121), st.booleans(), st.integers(0, 122))
+def test_the_checksum_of_an_ac3_frame(content: bytes, right: bool, length: int) -> None:
+    """And its length: of 32 kbit/s at 48 kHz there are 128 bytes."""
+    body = b"\0\0\0" + content
+    frame = b"\x0b\x77" + body + (checksum(body) ^ (0 if right else 1)).to_bytes(2, "big")
+    assert len(frame) == 128
+    assert (checksum(frame[2:]) == 0) == ac3_is_whole(frame) == right
+    assert not ac3_is_whole(frame[:length] + bytes(5)[: 122 - length])

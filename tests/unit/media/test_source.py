@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoat_ferret.errors import UnreadableFileError
-from stoat_ferret.media.source import LONGEST_READ, SHORTEST_READ, Source, opened
+from stoat_ferret.media.source import LONGEST_READ, MOST_LOOKS, SHORTEST_READ, Source, View, opened
 
 CONTENT = bytes(number * number >> 3 & 255 for number in range(5 * SHORTEST_READ + 77))
 
@@ -128,3 +128,31 @@ def test_a_file_that_is_gone_cannot_be_opened(tmp_path: Path) -> None:
     """Which is passing."""
     with pytest.raises(UnreadableFileError, match="No such file"), opened(bytes(tmp_path / "nothing")):
         pass
+
+
+@given(st.lists(st.tuples(st.integers(0, len(CONTENT)), st.integers(0, 9000)), max_size=20), st.booleans())
+def test_a_view_shows_what_is_in_the_file(path: Path, looks: list[tuple[int, int]], near: bool) -> None:
+    """Bytes, single ones and parts, whether they were read before or not."""
+    start, end = 1000, 300_000
+    with opened(bytes(path)) as source:
+        if near:
+            source.head()
+        view, wanted = View(source, start, end), CONTENT[start:end]
+        assert len(view) == len(wanted)
+        for at, length in looks:
+            assert view[at : at + length] == wanted[at : at + length]
+        assert (view[0], view[5000]) == (wanted[0], wanted[5000])
+        assert bytes(view) == wanted
+        with pytest.raises(IndexError):
+            View(source)[len(CONTENT)]
+
+
+def test_a_view_is_not_looked_at_too_often(path: Path, reads: list[tuple[int, int]]) -> None:
+    """A few bytes here and there, of which each is a read; those side by side are one."""
+    with opened(bytes(path)) as source:
+        view = View(source)
+        assert [view[at] for at in range(1000)] == list(CONTENT[:1000])
+        assert len(reads) == 1
+        with pytest.raises(IndexError):
+            [view[at] for at in range(len(CONTENT) - 1, 0, -4999)]
+        assert len(reads) <= MOST_LOOKS
