@@ -19,7 +19,7 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing
+from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing, transport
 from stoat_ferret.media.dump import parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
@@ -99,6 +99,8 @@ def _from_headers(source: Source) -> MediaInfo | None:
     try:
         if head[4:8] == headers.FIRST_BOX:
             info = _from_boxes(source)
+        elif transport.may_be(head):
+            info = transport.examine(source)
         else:
             info = _from_elements(source) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:

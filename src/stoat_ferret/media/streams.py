@@ -50,7 +50,7 @@ def describe(stream: Any, summary: StreamSummary | None, found: dict[str, Any] |
         fields["duration"] = timing.positive(timing.seconds(stream.duration, stream.time_base))
     fields |= found or {}
     if kind == "video":
-        fields |= _from_shape_and_format(fields, None if summary is None else summary.raw_bits)
+        fields |= from_shape_and_format(fields, None if summary is None else summary.raw_bits)
     disposition = tuple(str(flag.name) for flag in stream.disposition)
     if summary is not None and summary.both_eyes and "multilayer" in disposition:
         fields["views"] = _STEREO_LAYERS
@@ -132,7 +132,7 @@ def _average_rate(stream: Any) -> Fraction | None:
     return cast("Fraction | None", rate)
 
 
-def _from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[str, Any]:
+def from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[str, Any]:
     """Give what follows from size, sample aspect ratio and pixel format."""
     found: dict[str, Any] = {}
     if fields.get("pixel_format"):
