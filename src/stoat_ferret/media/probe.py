@@ -19,7 +19,7 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import ebml, headers, matroska, picture, streams, timing, transport
+from stoat_ferret.media import ebml, headers, interleaved, matroska, picture, streams, timing, transport
 from stoat_ferret.media.dump import parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
@@ -101,6 +101,8 @@ def _from_headers(source: Source) -> MediaInfo | None:
             info = _from_boxes(source)
         elif transport.may_be(head):
             info = transport.examine(source)
+        elif interleaved.may_be(head):
+            info = interleaved.examine(source)
         else:
             info = _from_elements(source) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:
