@@ -7,6 +7,8 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from struct import Struct
+from typing import NamedTuple
 
 PACKET = 188
 SYNC = b"\x47"
@@ -21,9 +23,11 @@ _PROGRAM_TABLE, _STREAM_TABLE = 0x00, 0x02
 _LANGUAGE, _REGISTRATION = 0x0A, 0x05
 _HARMLESS = {0x06, 0x0B, 0x0E, 0x0F, 0x10, 0x28, 0x2A, 0x2B, 0x52}
 """Descriptors of which nothing follows that is told of a file: alignment, clock, rates, how AVC and AAC are coded."""
-_START = b"\0\0\1"
-_ELEMENTARY = {0xBD, *range(0xC0, 0xF0)}
-"""Stream identifiers (table 2-22) of pictures and sound."""
+_ELEMENTARY = {0x100 | stream for stream in (0xBD, *range(0xC0, 0xF0))}
+"""Start codes and stream identifiers (table 2-22) of pictures and sound."""
+_HEADER = Struct(">IHBBBBHH")
+"""Start code and stream, length, two bytes of flags, the length of what follows, and a time stamp."""
+_STAMP = Struct(">BHH")
 _REVERSED = bytes(int(f"{number:08b}"[::-1], 2) for number in range(256))
 
 
@@ -41,8 +45,7 @@ class Described:
     language: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(NamedTuple):
     """Where a packetized elementary stream's packet begins, of those with a time stamp; times in 1/90000 s."""
 
     place: int
@@ -107,22 +110,24 @@ class Packets:
 
     def elementary(self, number: int) -> Begun:
         """Read the header with which a packet of pictures or sound begins (2.4.3.7); it has to have a time stamp."""
-        data = self.data
         begin, end = self._content(number)
-        if begin + 14 > end or data[begin : begin + 3] != _START:
+        if begin + _HEADER.size > end:
             raise DoubtError
-        kind, flags, stamps = data[begin + 3], data[begin + 6], data[begin + 7] >> 6
-        payload = begin + 9 + data[begin + 8]
-        if kind not in _ELEMENTARY or flags >> 4 != 0b1000 or stamps < 2:
+        kind, length, flags, said, extent, high, middle, low = _HEADER.unpack_from(self.data, begin)
+        stamps, payload = said >> 6, begin + 9 + extent
+        # The marks between the bits of a stamp are all 1, and so are those before them, by which stamps are told apart.
+        if kind not in _ELEMENTARY or flags >> 4 != 0b1000 or high >> 4 != stamps or not high & middle & low & 1:
             raise DoubtError
-        if payload > end or payload < begin + 9 + 5 * (stamps - 1):
+        if stamps < 2 or payload > end or extent < 5 * (stamps - 1):
             raise DoubtError
-        pts = _stamp(data, begin + 9, stamps)
-        dts = _stamp(data, begin + 14, 1) if stamps == 3 else pts
-        length = data[begin + 4] << 8 | data[begin + 5]
-        return Begun(
-            self.place + number * PACKET, pts, dts, payload, length + 6 - (payload - begin) if length else None
-        )
+        pts = dts = (high & 0x0E) << 29 | (middle & 0xFFFE) << 14 | low >> 1
+        if stamps == 3:
+            high, middle, low = _STAMP.unpack_from(self.data, begin + 14)
+            if high >> 4 != 1 or not high & middle & low & 1:
+                raise DoubtError
+            dts = (high & 0x0E) << 29 | (middle & 0xFFFE) << 14 | low >> 1
+        left = length + 6 - (payload - begin) if length else None
+        return Begun(self.place + number * PACKET, pts, dts, payload, left)
 
     def payload(self, begun: Begun, pid: int, most: int) -> bytes:
         """Give the payload of a packet of pictures or sound, of these packets; up to `most` bytes and a little more."""
@@ -144,13 +149,6 @@ class Packets:
         """Tell whether a packet is the same as another but for the number that counts them."""
         packet = self.data[number * PACKET : (number + 1) * PACKET]
         return packet[:3] == other[:3] and packet[3] & 0xF0 == other[3] & 0xF0 and packet[4:] == other[4:]
-
-
-def _stamp(data: bytes, at: int, mark: int) -> int:
-    first, middle, last = data[at], data[at + 2], data[at + 4]
-    if first >> 4 != mark or not first & middle & last & 1:
-        raise DoubtError
-    return (first & 0x0E) << 29 | data[at + 1] << 22 | (middle & 0xFE) << 14 | data[at + 3] << 7 | last >> 1
 
 
 def is_other(pid: int) -> bool:
