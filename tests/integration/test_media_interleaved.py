@@ -127,6 +127,21 @@ def test_what_stands_otherwise_in_a_header(tmp_path: Path) -> None:
         assert not agrees(tmp_path / "x.avi", _patched(content, mark, offset, value)), mark
 
 
+def test_a_second_index(tmp_path: Path) -> None:
+    """FFmpeg takes both."""
+    content = film(size=(640, 360), frames=200, audio=_SOUND).read_bytes()
+    assert not agrees(tmp_path / "x.avi", content + content[content.rindex(b"idx1") :])
+
+
+@pytest.mark.parametrize("unit", [0xB0, 0x20])
+def test_headers_of_which_one_is_lacking(unit: int) -> None:
+    """Say nothing."""
+    headers = {0xB0: b"\0\0\1\xb0\1", 0x00: b"\0\0\1\0", 0x20: b"\0\0\1\x20\0\xc4\x8d\x88\0\xcd\x0a\4\x16\x94\x43\0"}
+    picture = b"\0\0\1\xb6\0"
+    assert visual.mpeg4(b"".join(headers.values()) + picture) is not None
+    assert visual.mpeg4(b"".join(part for kind, part in headers.items() if kind != unit) + picture) is None
+
+
 def test_films_cut_short_and_joined(tmp_path: Path) -> None:
     """Anywhere: an index that is not all there is left to FFmpeg."""
     rng = random.Random(SEED)  # noqa: S311 - no secret

@@ -219,8 +219,9 @@ def _index(source: Source, movie: int, end: int, streams: int) -> _Index:
     header = tail[at : at + 8] if at >= 0 else source.peek(end, 8)
     length = int.from_bytes(header[4:], "little")
     _require(header[:4] == b"idx1" and 0 < length < _MOST_INDEX and length % _ENTRY == 0)
-    data = tail[at + 8 : at + 8 + length] if at >= 0 else source.peek(end + 8, length)
-    _require(len(data) == length)
+    data = tail[at + 8 : at + 12 + length] if at >= 0 else source.peek(end + 8, length + 4)
+    data, behind = data[:length], data[length:]
+    _require(len(data) == length and behind in (b"", b"JUNK"))  # FFmpeg would read another index or more tags
     values = unpack(f"<{length // 4}I", data)
     kinds, flags, offsets, sizes = (values[part::4] for part in range(4))
     ends = list(accumulate([(size + 9) & ~1 for size in sizes], initial=4))  # with their headers, to whole words

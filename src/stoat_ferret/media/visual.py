@@ -64,7 +64,7 @@ def headers(stream: bytes) -> bytes:
 
 
 def _layer(found: dict[int, bytes]) -> Mpeg4 | None:
-    if found.keys() < {_SEQUENCE, _LAYERS.start}:
+    if not found.keys() >= {_SEQUENCE, _LAYERS.start}:
         return None
     profile, level = found[_SEQUENCE][0] >> 4, found[_SEQUENCE][0] & 15
     if profile != _SIMPLE or level > 7:
