@@ -30,7 +30,7 @@ PLAIN: tuple[dict[str, Any], ...] = (
     {"rate": 24},
     {"rate": 12},
     {"rate": 100, "audio": _SOUND},
-    {"frames": 24},
+    {"frames": 23},
     _LONG | {"audio": _SOUND},
     {"audio": (AudioTrack(language="eng", sample_rate=44100), AudioTrack(language="fra", hertz=220.0))},
     {"quality": {"preset": "medium", "x264-params": "bframes=3:open-gop=1"}, "audio": _SOUND},

@@ -117,7 +117,9 @@ def _examine(source: Source) -> MediaInfo:
     infos = [
         _described(number, stream, index.sizes[number], first[number], counted) for number, stream in enumerate(found)
     ]
-    _require_same(source, index.keys)
+    whole = any(stream.kind == b"vids" and stream.rate % stream.scale == 0 for stream in found)
+    # FFmpeg reads on where it does not believe in a rate: where time is counted more finely than in pictures.
+    _require_same(source, [key for key in index.keys if not whole or key + _MOST_HEADERS <= len(head)])
     _require([info.kind for info in infos].count("video") == 1)
     duration = max(round(info.duration * 1_000_000) for info in infos if info.duration is not None)
     fields: Fields = {"tags": without_location(tags), "vfr": False, **origin(tags)}
@@ -204,7 +206,7 @@ def _is_counted(length: int, last: int, size: int) -> bool:
 
 def _require_same(source: Source, keys: list[int]) -> None:
     """See that the first key pictures begin with equal headers, as FFmpeg believes the last that it reads."""
-    first, *others = keys
+    first, *others = keys or [0]
     beginning = source.peek(first, _MOST_HEADERS)
     headers = visual.headers(beginning)
     _require(len(headers) > 0)
@@ -283,7 +285,7 @@ def _picture(stream: _Stream, first: bytes) -> Fields:
     if said is None or tag not in _MPEG4:
         raise _DoubtError
     _require((said.width, said.height) == (width, height) and stream.ratio in (None, 1))
-    _require(said.resolution > 100 or (said.resolution >= 5 and said.rate == rate))
+    _require(said.resolution > 100 if rate.denominator > 1 else said.rate == rate)
     text = timing.rate_text(rate)
     fields: Fields = {
         "codec": "mpeg4",

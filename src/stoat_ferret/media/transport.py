@@ -21,13 +21,13 @@ CONTAINER = "mpegts"
 _TICK = Fraction(1, 90_000)
 _H264, _AAC = 0x1B, 0x0F
 _CODECS = {_H264: "h264", _AAC: "aac"}
-_FRAMES = 24
-"""After at most so many packets of pictures FFmpeg knows the rate."""
+_FRAMES = 23
+"""When so many packets of pictures have begun, FFmpeg knows the rate."""
 _SOUND_BEFORE = 19
 """The number of a packet of pictures before which each sound has to begin: else FFmpeg reads on."""
 _MOST_HEAD = 4_000_000
 """Bytes in which these have to lie; FFmpeg reads 5,000,000."""
-_STEP = 128 * 1024
+_SHORTEST_STEP, _LONGEST_STEP = 32 * 1024, 256 * 1024
 _RATES = {
     **{(rate, 1): 0 for rate in (10, 12, 15, 20, 24, 25, 30, 50, 60, 100, 120)},
     (30_000, 1001): 0,
@@ -106,7 +106,7 @@ def _head(source: Source) -> _Head:
         at = packets.place + packets.count * PACKET
         _require(at < min(source.size, _MOST_HEAD) and bool(pictures))
         lacking = (_FRAMES - len(pictures)) * at // len(pictures)
-        packets = Packets(source.peek(at, min(max(lacking, _STEP), 2 * _STEP) // PACKET * PACKET), at)
+        packets = Packets(source.peek(at, min(max(lacking, _SHORTEST_STEP), _LONGEST_STEP) // PACKET * PACKET), at)
         _require(packets.count > 0)
         head.packets.append(packets)
     return head
