@@ -16,6 +16,11 @@ def moving_picture(streams: Iterable[StreamInfo]) -> StreamInfo | None:
     return next((stream for stream in streams if stream.kind == "video" and not stream.attached_picture), None)
 
 
+def bit_rate(size: int, duration: int) -> int:
+    """Give the bits a second of a file of `size` bytes that lasts `duration` microseconds, as FFmpeg reckons."""
+    return int(size * 8.0 * 1_000_000 / duration)
+
+
 def film(
     container: str,
     streams: Sequence[StreamInfo],

@@ -3,6 +3,7 @@
 Pure functions over bytes. They answer only where they are sure to understand all; None otherwise.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -46,6 +47,10 @@ class H264:
     full_range: bool | None
     colours: Colours | None
     sample_aspect_ratio: Fraction | None
+    progressive: bool = False
+    """Of whole frames only; without what tells otherwise of single ones, as far as that can be told."""
+    frame_rate: Fraction | None = None
+    """That it states; a container may know of another."""
 
 
 def h264(configuration: bytes, *, full_range: bool | None) -> H264 | None:
@@ -85,13 +90,16 @@ def _sequence(bits: Bits, full_range: bool | None) -> H264 | None:
     _pass_order(bits)
     bits.golomb()  # reference frames
     bits.take(1)
-    size = _size(bits, chroma)
+    *size, whole_frames = _size(bits, chroma)
     shown = _usability(bits) if bits.take(1) else _Usability()
     if shown.full_range is not None:
         full_range = shown.full_range
     matrix = None if shown.colours is None else shown.colours.matrix
     name = _pixel_format(chroma, depth, full_range=bool(full_range), matrix=matrix)
-    return None if name is None else H264(name, size, full_range, shown.colours, shown.ratio)
+    if name is None:
+        return None
+    progressive = whole_frames and not shown.frame_by_frame
+    return H264(name, (size[0], size[1]), full_range, shown.colours, shown.ratio, progressive, shown.frame_rate)
 
 
 def _pass_scaling(bits: Bits, lists: int) -> None:
@@ -104,8 +112,8 @@ def _pass_scaling(bits: Bits, lists: int) -> None:
                 last = following or last
 
 
-def _size(bits: Bits, chroma: int) -> tuple[int, int]:
-    """Read width and height, and what of them is cropped (Rec. ITU-T H.264, 7.4.2.1.1)."""
+def _size(bits: Bits, chroma: int) -> tuple[int, int, bool]:
+    """Read width and height, less what is cropped (Rec. ITU-T H.264, 7.4.2.1.1), and whether all frames are whole."""
     width, height = 16 * (bits.golomb() + 1), 16 * (bits.golomb() + 1)
     rows = 2 - bits.take(1)  # of two fields, or of whole frames
     if rows == 2:
@@ -113,7 +121,7 @@ def _size(bits: Bits, chroma: int) -> tuple[int, int]:
     bits.take(1)
     left, right, top, bottom = (bits.golomb() for _ in range(4)) if bits.take(1) else (0, 0, 0, 0)
     across, down = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1)
-    return width - across * (left + right), rows * (height - down * (top + bottom))
+    return width - across * (left + right), rows * (height - down * (top + bottom)), rows == 1
 
 
 def _pass_order(bits: Bits) -> None:
@@ -139,6 +147,9 @@ class _Usability:
     ratio: Fraction | None = None
     full_range: bool | None = None
     colours: Colours | None = None
+    frame_rate: Fraction | None = None
+    frame_by_frame: bool = False
+    """Messages beside each picture say for how long it is shown."""
 
 
 def _usability(bits: Bits) -> _Usability:
@@ -154,7 +165,41 @@ def _usability(bits: Bits) -> _Usability:
         found.full_range = bool(bits.take(1))
         if bits.take(1):
             found.colours = Colours(bits.take(8), bits.take(8), bits.take(8))
+    with suppress(TooShortError):
+        _times(bits, found)
     return found
+
+
+def _times(bits: Bits, found: _Usability) -> None:
+    if bits.take(1):  # where chroma is sampled
+        bits.golomb()
+        bits.golomb()
+    units = scale = 0
+    if bits.take(1):
+        units, scale = bits.take(32), bits.take(32)
+        bits.take(1)
+    buffered = False
+    for _ in range(2):
+        if bits.take(1):
+            _pass_buffer(bits)
+            buffered = True
+    if buffered:
+        bits.take(1)
+    found.frame_by_frame = bool(bits.take(1))
+    found.frame_rate = Fraction(scale, 2 * units) if units and scale else None
+
+
+def _pass_buffer(bits: Bits) -> None:
+    """Read over the parameters of a hypothetical decoder (Rec. ITU-T H.264, E.1.2)."""
+    count = bits.golomb() + 1
+    if count > 32:
+        raise TooShortError
+    bits.take(8)
+    for _ in range(count):
+        bits.golomb()
+        bits.golomb()
+        bits.take(1)
+    bits.take(20)
 
 
 def _pixel_format(chroma: int, depth: int, *, full_range: bool, matrix: int | None) -> str | None:

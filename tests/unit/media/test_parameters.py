@@ -1,5 +1,6 @@
 """What codecs' own headers say, bit by bit."""
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -48,6 +49,7 @@ def put_usability(
         unit.put(5, 3).put(int(bool(full_range)), 1).put(int(colours is not None), 1)
         for number in colours or ():
             unit.put(number, 8)
+    unit.put(0, 6)
 
 
 def record(
@@ -60,6 +62,7 @@ def record(
     ratio: tuple[int, int] | int | None = None,
     full_range: bool | None = None,
     colours: tuple[int, int, int] | None = None,
+    times: Writer | None = None,
 ) -> bytes:
     """Write an AVCDecoderConfigurationRecord around a sequence parameter set."""
     unit = Writer().put(profile, 8).put(0, 8).put(40, 8).golomb(0)
@@ -76,10 +79,12 @@ def record(
     elif order == 1:
         unit.put(0, 1).golomb(0, 0, 2, 1, 1)
     unit.golomb(3).put(0, 1).golomb(19, 14).put(1, 1).put(1, 1).put(1, 1).golomb(0, 0, 0, 4)
-    put_usability(unit, ratio, full_range, colours)
-    body = b"\x67" + unit.bytes()
-    for low in range(4):  # three bytes that would look like a start code are kept apart
-        body = body.replace(bytes((0, 0, low)), bytes((0, 0, 3, low)))
+    if times is None:
+        put_usability(unit, ratio, full_range, colours)
+    else:
+        unit.put(1, 1).put(0, 3).bits += times.bits
+    # Three bytes that would look like a start code are kept apart.
+    body = re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\0\0\3", b"\x67" + unit.bytes())
     return bytes((1, profile, 0, 40, 255, 225)) + len(body).to_bytes(2, "big") + body + b"\x01\x00\x00"
 
 
@@ -109,10 +114,26 @@ def test_how_pictures_are_stored_is_read(fields: dict[str, int], pixel_format: s
 def test_what_is_said_of_colours_and_shape_is_read() -> None:
     """All of it, or nothing; the container's word on the range holds where the stream says none."""
     assert h264(record(ratio=(4, 3), full_range=False, colours=(9, 18, 9)), full_range=True) == H264(
-        "yuv420p", (320, 232), False, Colours(9, 18, 9), Fraction(4, 3)
+        "yuv420p", (320, 232), False, Colours(9, 18, 9), Fraction(4, 3), True
     )
-    assert h264(record(ratio=2), full_range=None) == H264("yuv420p", (320, 232), None, None, Fraction(12, 11))
-    assert h264(record(ratio=(0, 3)), full_range=True) == H264("yuvj420p", (320, 232), True, None, None)
+    assert h264(record(ratio=2), full_range=None) == H264("yuv420p", (320, 232), None, None, Fraction(12, 11), True)
+    assert h264(record(ratio=(0, 3)), full_range=True) == H264("yuvj420p", (320, 232), True, None, None, True)
+
+
+@pytest.mark.parametrize("buffers", [(), (0,), (1,), (0, 1)])
+@pytest.mark.parametrize("each", [False, True])
+def test_how_fast_pictures_follow_is_read(buffers: tuple[int, ...], each: bool) -> None:
+    """Behind where chroma lies, and before what buffers there have to be."""
+    times = Writer().put(1, 1).golomb(0, 0).put(1, 1).put(1001, 32).put(48_000, 32).put(1, 1)
+    for number in range(2):
+        times.put(int(number in buffers), 1)
+        if number in buffers:
+            times.golomb(1).put(0xA5, 8).golomb(9, 9).put(1, 1).golomb(8, 8).put(1, 1).put(0xA5A5A, 20)
+    if buffers:
+        times.put(0, 1)
+    found = h264(record(times=times.put(int(each), 1).put(0, 1)), full_range=None)
+    assert found is not None
+    assert (found.frame_rate, found.progressive) == (Fraction(24_000, 1001), not each)
 
 
 @pytest.mark.parametrize("fields", [{"chroma": 0}, {"depth": 11}, {"chroma": 3, "colours": (1, 1, 0)}, {"ratio": 99}])
