@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
 from stoat_ferret.library.models import FileKey
+from stoat_ferret.statx import States
 
 if TYPE_CHECKING:
     from stoat_ferret.scan.rules import Rules
@@ -58,6 +59,15 @@ class Files(Sequence[FileEntry]):
         self._devices = array("Q", devices)
 
     @classmethod
+    def packed(cls, names: bytes, states: States) -> "Files":
+        """Take what is packed already: names, sorted and with a slash between each two, and the states of the files."""
+        files = cls()
+        files._names = names
+        files._sizes, files._times = states.sizes, states.times
+        files._inodes, files._devices = states.inodes, states.devices
+        return files
+
+    @classmethod
     def of(cls, entries: Iterable[FileEntry]) -> "Files":
         """Pack entries."""
         return cls(
@@ -75,11 +85,13 @@ class Files(Sequence[FileEntry]):
         return len(self._sizes)
 
     def __iter__(self) -> Iterator[FileEntry]:
-        names = self._names.split(b"/") if self._names else []
-        for name, size, time, inode, device in zip(
-            names, self._sizes, self._times, self._inodes, self._devices, strict=True
-        ):
+        for name, size, time, inode, device in self.rows():
             yield FileEntry(name, FileKey.of(size=size, mtime_ns=time, inode=inode, device=device))
+
+    def rows(self) -> Iterator[FileRow]:
+        """Give them as they were packed."""
+        names = self._names.split(b"/") if self._names else []
+        return zip(names, self._sizes, self._times, self._inodes, self._devices, strict=True)
 
     @overload
     def __getitem__(self, index: int) -> FileEntry: ...

@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stoat_ferret import statx
 from stoat_ferret.library.models import FileKey
 from stoat_ferret.scan import walk
-from stoat_ferret.scan.listing import FolderListing, FolderProblem, join
+from stoat_ferret.scan.listing import Files, FolderListing, FolderProblem, join
+from stoat_ferret.scan.ordinary import ENTRIES_AT_A_TIME
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.walk import (
     MOST_PATH_BYTES,
@@ -69,6 +71,7 @@ def test_a_folder_that_cannot_be_listed_as_a_whole_is_a_problem(
     put(tmp_path / "a.mp4")
     put(tmp_path / "b.mp4")
     monkeypatch.setattr(walk, "os", FailingOs(number, when))
+    monkeypatch.setattr(statx, "states", lambda *_: None)  # it tells no more than that something fails
     listing = list_folder(bytes(tmp_path), RULES)
     if when == "examined" and number == errno.ENOENT:
         assert isinstance(listing, FolderListing)
@@ -140,6 +143,8 @@ ORDINARY = [
     ".e.mp4",
     "f.mp4.part",
     "g.txt",
+    "g.mpeg",
+    "mp4",
     "h",
     "i/",
     "j.mp4/",
@@ -151,10 +156,13 @@ ODD = ["l.mp4@", "m@", "é.mp4", "\u212a.mkv", "n.m\u212av", "\udcff.mp4", "new\
 
 @given(
     st.sets(st.sampled_from(ORDINARY + ODD)),
-    st.sampled_from([[], ["skip*"], ["*.mp4", "!kept.mp4"], ["/inner/a.mp4"]]),
+    st.sampled_from([[], ["skip*"], ["skip 1.mp4", "a"], ["*.mp4", "!kept.mp4"], ["/inner/a.mp4"], ["[a-c].*", "!b*"]]),
+    st.booleans(),
     st.booleans(),
 )
-def test_ordinary_names_are_taken_together_as_one_by_one(names: set[str], ignore: list[str], inner: bool) -> None:
+def test_ordinary_names_are_taken_together_as_one_by_one(
+    names: set[str], ignore: list[str], inner: bool, follow: bool
+) -> None:
     """Whatever else lies in the folder, and whatever rules there are; a slash makes a folder, an at sign a link."""
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "inner" if inner else Path(root)
@@ -166,18 +174,55 @@ def test_ordinary_names_are_taken_together_as_one_by_one(names: set[str], ignore
             elif not name.endswith("/") and not plain.exists():
                 put(plain)
         folder.mkdir(exist_ok=True)
-        rules = Rules(["mp4", "mkv"]).of_library(os.fsencode(root), ignore)
+        rules = Rules(["mp4", "mkv", "mpeg"]).of_library(os.fsencode(root), ignore, follow_symlinks=follow)
         together = list_folder(os.fsencode(folder), rules)
-        with patch.object(walk._Found, "take_plain", lambda _self, entries: entries):
+        with patch.object(walk, "take_ordinary", lambda _folder, entries, *_: (Files(), entries)):
             one_by_one = list_folder(os.fsencode(folder), rules)
-    assert isinstance(together, FolderListing)
+        with patch.object(statx, "states", lambda *_: None):
+            by_lstat = list_folder(os.fsencode(folder), rules)
     assert isinstance(one_by_one, FolderListing)
-    assert together.files.state == one_by_one.files.state
-    assert (together.folders, together.oddities, together.ignored) == (
-        one_by_one.folders,
-        one_by_one.oddities,
-        one_by_one.ignored,
-    )
+    for quick in (together, by_lstat):
+        assert isinstance(quick, FolderListing)
+        assert list(quick.files.rows()) == list(one_by_one.files.rows())
+        assert quick.files.state == one_by_one.files.state
+        assert (quick.folders, quick.oddities) == (one_by_one.folders, one_by_one.oddities)
+        assert (quick.ignored, quick.linked) == (one_by_one.ignored, one_by_one.linked)
+
+
+@pytest.mark.parametrize("by_lstat", [False, True])
+def test_a_file_that_goes_away_while_its_folder_is_listed_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_lstat: bool
+) -> None:
+    """And what took a file's place is seen as what it is; the others are listed as ever."""
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        put(tmp_path / name)
+
+    def too_late(_rules: Rules, _names: Sequence[str]) -> tuple[None, frozenset[str]]:
+        (tmp_path / "a.mp4").unlink()
+        (tmp_path / "b.mp4").unlink()
+        (tmp_path / "b.mp4").symlink_to("c.mp4")
+        return None, frozenset()
+
+    monkeypatch.setattr(Rules, "videos_among", too_late)
+    if by_lstat:
+        monkeypatch.setattr(statx, "states", lambda *_: None)
+    listing = list_folder(bytes(tmp_path), RULES)
+    assert isinstance(listing, FolderListing)
+    assert [entry.name for entry in listing.files] == [b"c.mp4"]
+    assert [oddity.code for oddity in listing.oddities] == ["SYMLINK"]
+
+
+def test_whoever_waits_for_a_large_folder_hears_that_it_goes_on(tmp_path: Path) -> None:
+    """As it is read, and as the states of its files are."""
+    for number in range(ENTRIES_AT_A_TIME + 1):
+        put(tmp_path / f"{number}.mp4")
+    heard: list[None] = []
+    listing = list_folder(bytes(tmp_path), RULES, lambda: heard.append(None))
+    assert isinstance(listing, FolderListing)
+    assert len(listing.files) == ENTRIES_AT_A_TIME + 1
+    assert len(heard) == 4
+    status = os.lstat(tmp_path / f"{ENTRIES_AT_A_TIME}.mp4")
+    assert status.st_ino in [entry.key.inode for entry in listing.files]
 
 
 def test_counting_goes_by_names(tmp_path: Path) -> None:
