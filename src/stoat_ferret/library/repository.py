@@ -259,6 +259,12 @@ class LibraryRepository:
             found = FOLDER.rows(connection, path=path)
         return _folder_from_row(found[0]) if found else None
 
+    def folders_at(self, places: Sequence[bytes]) -> dict[bytes, KnownFolder]:
+        """Give what is known of some folders, at most ROWS_A_STEP, by path; nothing of those never listed."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(folders).where(folders.c.path_bytes.in_(places))).mappings().all()
+        return {row["path_bytes"]: _folder_from_row(row) for row in rows}
+
     def folders_below(self, library_id: str, folder: bytes) -> Iterator[KnownFolder]:
         """Give the library's folders at and under a path, by path, a step at a time."""
         last = b""

@@ -1,14 +1,15 @@
 """One folder's listing against what the catalogue knows of it: a pure function."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import xxhash
 
 from stoat_ferret.library.models import KnownFile
 from stoat_ferret.media.info import PROBE_VERSION
-from stoat_ferret.scan.listing import FileEntry, FolderListing, join
+from stoat_ferret.scan.listing import FileEntry, FolderListing, FolderProblem, join
 from stoat_ferret.scan.rules import Rules
+from stoat_ferret.scan.walk import list_folder
 
 MTIME_GRANULARITY_NS = 3_000_000_000
 """FAT keeps times to 2 s: a file may change again within it and look the same. Such a folder gets no digest yet."""
@@ -59,6 +60,16 @@ def digest(listing: FolderListing, rules: Rules) -> bytes:
         state.update(len(part).to_bytes(8, "big"))
         state.update(part)
     return state.digest()
+
+
+def list_unless_same(
+    path: bytes, rules: Rules, known: bytes, goes_on: Callable[[], None] = lambda: None
+) -> FolderListing | FolderProblem:
+    """List a folder as `list_folder` does; without its files where its digest is the one that is known."""
+    listing = list_folder(path, rules, goes_on)
+    if isinstance(listing, FolderListing) and digest(listing, rules) == known:
+        return listing.without_files(known)
+    return listing
 
 
 def settled(listing: FolderListing, now_ns: int) -> bool:

@@ -8,13 +8,12 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from stoat_ferret.scan.disk_process import DiskProcess, ProcessEndedError, Question, reap
+from stoat_ferret.scan.disk_process import DiskProcess, ProcessEndedError, Question, heard_of, reap
 
-AHEAD = 4
+AHEAD = 8
 """Questions that wait in each process: it goes on while its answers are worked through."""
 MOST_DEATHS = 2
 """A question during which so many processes ended is given up."""
@@ -209,10 +208,8 @@ class Crew:
         self._hand_out()
         busy = [process for process in self._processes if process.questions]
         if busy:
-            heard = set(wait([process.fileno() for process in busy], 0 if found else timeout))
-            for process in busy:
-                if process.fileno() in heard:
-                    found += self._listen(process)
+            for process in heard_of(busy, 0 if found else timeout):
+                found += self._listen(process)
         for process in [each for each in self._processes if each.silent_seconds > self._limit]:
             silent = self._lose(process)
             found.append((silent.number, TimeoutError(errno.ETIMEDOUT, f"no answer within {self._limit:g} s")))

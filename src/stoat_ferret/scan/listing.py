@@ -2,10 +2,10 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, overload
 
-from stoat_ferret.library.models import FileKey
+from stoat_ferret.library.models import FileKey, KnownFolder
 from stoat_ferret.statx import States
 
 if TYPE_CHECKING:
@@ -111,6 +111,34 @@ class Files(Sequence[FileEntry]):
         return max(self._times, default=None)
 
 
+class SameFiles(Files):
+    """Files that are as the catalogue has them by their folder's digest: how many, and nothing of each."""
+
+    __slots__ = ("_count", "_newest_ns")
+
+    def __init__(self, count: int, newest_ns: int | None) -> None:
+        super().__init__()
+        self._count = count
+        self._newest_ns = newest_ns
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rows(self) -> Iterator[FileRow]:
+        """Fail, rather than say that there is none."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> tuple[bytes, ...]:
+        """Fail likewise."""
+        raise NotImplementedError
+
+    @property
+    def newest_ns(self) -> int | None:
+        """The latest mtime, in nanoseconds since 1970 UTC; None where there is no file."""
+        return self._newest_ns
+
+
 @dataclass(frozen=True, slots=True)
 class FolderListing:
     """All that lies directly in a folder and concerns a scan, sorted by name."""
@@ -125,11 +153,21 @@ class FolderListing:
     """True where a rule that a person made leaves out something in it that might be, or hold, a video."""
     linked: bool = False
     """True where the folder is a symbolic link to one."""
+    digest: bytes | None = None
+    """Where it was reckoned already."""
+    recalled: KnownFolder | None = None
+    """What the catalogue has of the folder, where its files are the same by the digest, and are not told."""
+    outside: "Rules | None" = None
+    """Those of the folder that it lies in, likewise."""
 
     @property
     def empty(self) -> bool:
         """True where nothing here could be, or hold, a video."""
         return not (self.files or self.folders or self.oddities or self.ignored)
+
+    def without_files(self, digest: bytes) -> "FolderListing":
+        """Give the same without its files, which are known by this digest."""
+        return replace(self, files=SameFiles(len(self.files), self.files.newest_ns), digest=digest)
 
 
 @dataclass(frozen=True, slots=True)

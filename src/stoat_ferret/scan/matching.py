@@ -1,5 +1,6 @@
 """A listing held against the catalogue: what is to be examined in it, and what is known already without that."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stoat_ferret.library import ledger
@@ -38,14 +39,32 @@ class Matcher:
         self._repository = repository
         self._tracer = tracer
         self._ground = ground
+        self._nothing_changed = True  # by this scan: then what was known when a folder was asked for is known still
+
+    def recall(self, places: Sequence[bytes]) -> Mapping[bytes, KnownFolder]:
+        """Give what is known of folders by whose digests it can be told that nothing changed in them."""
+        if self._options.force or self._options.only is not None:
+            return {}
+        return self._repository.folders_at(places)
+
+    def look_again(self, listing: FolderListing) -> FolderListing | None:
+        """Give a listing without files with what is known now; None where its files are needed after all."""
+        if self._nothing_changed:
+            return listing
+        known = self._repository.folder(listing.path)
+        if known is None or known.digest != listing.digest or known.reject_count:
+            return None
+        return replace(listing, recalled=known)
 
     def match(self, listing: FolderListing, mark: bytes) -> Match:
-        """Give what a listing with this digest means."""
-        known = self._repository.folder(listing.path)
+        """Give what a listing with this digest means; of one without files, `look_again` must have been asked."""
+        known = listing.recalled or self._repository.folder(listing.path)
         changes = self._compare(listing, known, mark)
         traced = self._tracer.trace(changes.probe)
         found = [seen for seen in traced if self._is_found(seen)]
         changes = replace(changes, probe=tuple(seen for seen in traced if not self._is_found(seen)))
+        if found or changes.probe or changes.restored or changes.refreshed or changes.gone:
+            self._nothing_changed = False
         results = [*map(_rejected, changes.rejected), *map(_restored, changes.restored), *map(_found, found)]
         results += [
             FileResult(

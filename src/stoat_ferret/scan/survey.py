@@ -213,7 +213,8 @@ class Survey:
         if self._options.only is not None:
             walker = OneFile(target.start, self._options.only, rules, self._disk)
         else:
-            walker = Walker(target.start, rules, self._disk, recursive=recursive, exclude=exclude)
+            recall = self._matcher.recall
+            walker = Walker(target.start, rules, self._disk, recursive=recursive, exclude=exclude, recall=recall)
         for problem in self._ground.refused.values():
             if paths.is_below(problem.path, target.start):
                 self._take_problem(problem)
@@ -281,10 +282,17 @@ class Survey:
         """Compare folders until there is enough to examine, or none is listed, or it has taken long enough."""
         until = time.monotonic() + POLL_SECONDS
         while self._examiner.hungry and (listing := walker.take(POLL_SECONDS if self._examiner.idle else 0)):
-            self._take(listing)
+            self._take(self._with_files_if_needed(listing, walker))
             self._writer.flush_if_due()
             if time.monotonic() >= until:
                 return
+
+    def _with_files_if_needed(
+        self, listing: FolderListing | FolderProblem, walker: Walker | OneFile
+    ) -> FolderListing | FolderProblem:
+        if isinstance(walker, OneFile) or isinstance(listing, FolderProblem) or listing.recalled is None:
+            return listing
+        return self._matcher.look_again(listing) or walker.list_again(listing)
 
     def _report(self, total: int | None) -> None:
         current = self._examiner.current
@@ -304,7 +312,7 @@ class Survey:
         if listing.linked and listing.empty and not self._options.accept_loss:
             self._take_problem(empty_link(listing.path))
             return
-        mark = digest(listing, self._rules)
+        mark = listing.digest or digest(listing, self._rules)
         match = self._matcher.match(listing, mark)
         changes = match.changes
         folder = OpenFolder(

@@ -21,11 +21,12 @@ from stoat_ferret.jobs.context import JobContext
 from stoat_ferret.jobs.model import Job, JobStatus
 from stoat_ferret.library import changes
 from stoat_ferret.library.models import Outcome
+from stoat_ferret.scan import compare, store, survey, walk, walker
 from stoat_ferret.scan import parts as scan_parts
-from stoat_ferret.scan import store, survey, walk, walker
-from stoat_ferret.scan.listing import FolderListing, FolderProblem
+from stoat_ferret.scan.listing import FolderListing, FolderProblem, SameFiles
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.walk import list_folder
+from stoat_ferret.scan.walker import Walker
 from stoat_ferret.settings import Settings
 from tests.factories import LONG_AGO_NS, Stage, nonzero, put
 
@@ -540,14 +541,47 @@ def test_a_walk_that_ends_through_a_mistake_proves_nothing(
     stage.scan(root)
     real = list_folder
 
-    def fail_at_b(path: bytes, rules: Rules) -> FolderListing | FolderProblem:
+    def fail_at_b(path: bytes, rules: Rules, *more: Any) -> FolderListing | FolderProblem:
         if path.endswith(b"/b"):
             raise RuntimeError("A mistake of our own.")
-        return real(path, rules)
+        return real(path, rules, *more)
 
     monkeypatch.setattr(walker, "list_folder", fail_at_b)
+    monkeypatch.setattr(compare, "list_folder", fail_at_b)
     failed(stage.scan(root), "INTERNAL_ERROR")
     assert set(stage.states().values()) == {"available"}
+
+
+@pytest.mark.parametrize("something_new", [False, True])
+def test_an_entry_that_is_forgotten_while_its_folder_is_listed_is_found_again(
+    stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch, something_new: bool
+) -> None:
+    """By the same scan where that has changed something, and looks again what is known; else at least by the next."""
+    fill(root / "a", 2)
+    b = fill(root / "b", 2)
+    stage.scan(root)
+    stage.scan(root)  # where parts have stored the files, this one keeps the digest
+    if something_new:
+        put(root / "a" / "new.mp4")
+    forgotten = stage.tree()[b[0]][0]
+    real = Walker.take
+
+    def forgetting(walk: Walker, timeout: float) -> FolderListing | FolderProblem | None:
+        listing = real(walk, timeout)
+        if listing is not None and listing.path == root_bytes + b"/b":
+            assert isinstance(listing, FolderListing)
+            assert isinstance(listing.files, SameFiles)
+            stage.repository.delete_video(forgotten)
+        return listing
+
+    root_bytes = os.fsencode(root)
+    with monkeypatch.context() as patched:
+        patched.setattr(Walker, "take", forgetting)
+        first = stage.counts(root)
+    assert first == ({"new": 2, "unchanged": 3} if something_new else {"unchanged": 4})
+    second = stage.counts(root)
+    assert second == ({"unchanged": 5} if something_new else {"new": 1, "unchanged": 3})
+    assert set(stage.tree()) == {os.fsencode(path) for path in root.rglob("*.mp4")}
 
 
 def test_a_deleted_folder_takes_its_videos_to_missing(stage: Stage, root: Path) -> None:

@@ -1,16 +1,21 @@
 """The way through a tree, with listings by this thread and by processes."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stoat_ferret.library.models import KnownFolder
 from stoat_ferret.scan import walker as walker_module
+from stoat_ferret.scan.compare import digest
 from stoat_ferret.scan.disk import DirectDisk, Disk, DiskShelf
-from stoat_ferret.scan.listing import FolderListing, FolderProblem
+from stoat_ferret.scan.listing import FolderListing, FolderProblem, SameFiles
 from stoat_ferret.scan.rules import Rules
 from stoat_ferret.scan.walk import list_folder
 from stoat_ferret.scan.walker import MOST_TIMEOUTS, Walker
@@ -113,6 +118,86 @@ def test_the_walker_lists_a_bounded_way_ahead(tmp_path: Path, monkeypatch: pytes
         while walker.take(1.0) is None:
             assert not walker.ended
     assert 20 <= asked < 100
+
+
+def known(listing: FolderListing, *, rejects: int = 0) -> KnownFolder:
+    """Give what the catalogue has of a folder that was listed so."""
+    return KnownFolder(
+        pk=1,
+        path=listing.path,
+        digest=digest(listing, RULES),
+        unchanged_count=len(listing.files) - rejects,
+        reject_count=rejects,
+    )
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.sets(st.sampled_from(["1.mp4", "2.mp4", "\udcff.mp4", "3.txt"]))),
+    st.sets(st.sampled_from("abcdef")),
+    st.sets(st.sampled_from("abcdef")),
+)
+def test_of_folders_that_are_as_they_are_known_no_file_is_told(
+    tree: dict[str, set[str]], edited: set[str], with_rejects: set[str]
+) -> None:
+    """But how many, and the rest of the listing; of others, and of those with files to report again, all is."""
+    with tempfile.TemporaryDirectory() as folder, DirectDisk() as disk:
+        root = Path(folder)
+        for name, files in tree.items():
+            (root / name).mkdir()
+            for file in files:
+                put(root / name / file)
+        plain = {each.path: each for each in taken(Walker(bytes(root), RULES, disk, recursive=True))}
+        listings = [each for each in plain.values() if isinstance(each, FolderListing)]
+        rejecting = {bytes(root / name) for name in with_rejects}
+        rows = {each.path: known(each, rejects=each.path in rejecting) for each in listings}
+        for name in edited & set(tree):
+            put(root / name / "1.mp4", "video, edited")
+        plain = {each.path: each for each in taken(Walker(bytes(root), RULES, disk, recursive=True))}
+        walker = Walker(bytes(root), RULES, disk, recursive=True, recall=lambda _paths: rows)
+        found = {each.path: each for each in taken(walker)}
+        changed = {bytes(root / name) for name in edited & set(tree)}
+        assert set(found) == set(plain)
+        for path, listing in found.items():
+            whole = plain[path]
+            assert isinstance(listing, FolderListing)
+            assert isinstance(whole, FolderListing)
+            assert isinstance(listing.files, SameFiles) is (path not in changed | rejecting)
+            assert len(listing.files) == len(whole.files)
+            assert listing.files.newest_ns == whole.files.newest_ns
+            assert (listing.digest or digest(listing, RULES)) == digest(whole, RULES)
+            assert (listing.folders, listing.oddities, listing.empty) == (whole.folders, whole.oddities, whole.empty)
+            if isinstance(listing.files, SameFiles):
+                assert listing.recalled == rows[path]
+                again = walker.list_again(listing)
+                assert isinstance(again, FolderListing)
+                assert list(again.files) == list(whole.files)
+
+
+def test_files_that_are_not_told_are_not_taken_for_none() -> None:
+    """Whoever asks for them has made a mistake."""
+    files = SameFiles(3, 5)
+    assert (len(files), files.newest_ns) == (3, 5)
+    with pytest.raises(NotImplementedError):
+        list(files)
+    with pytest.raises(NotImplementedError):
+        _ = files.state
+
+
+def test_a_folder_that_goes_away_before_it_is_listed_again_is_a_problem(tmp_path: Path) -> None:
+    """As it is whenever it is listed."""
+    put(tmp_path / "a.mp4")
+    with DirectDisk() as disk:
+        (listing,) = taken(Walker(bytes(tmp_path), RULES, disk, recursive=True))
+        assert isinstance(listing, FolderListing)
+        rows = {listing.path: known(listing)}
+        walker = Walker(bytes(tmp_path), RULES, disk, recursive=True, recall=lambda _paths: rows)
+        (same,) = taken(walker)
+        assert isinstance(same, FolderListing)
+        (tmp_path / "a.mp4").unlink()
+        tmp_path.rmdir()
+        again = walker.list_again(same)
+    assert isinstance(again, FolderProblem)
+    assert again.code == "FOLDER_VANISHED"
 
 
 class SilentDisk(DirectDisk):
