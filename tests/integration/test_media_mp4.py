@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from stoat_ferret.errors import MediaError
 from stoat_ferret.media import mp4, probe
+from stoat_ferret.media.fingerprint import fingerprint
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import Source, opened
 from tests.media_files import AudioTrack, SubtitleTrack, clip_file, samples_folder
@@ -70,6 +71,7 @@ LEFT: tuple[dict[str, Any], ...] = (
     {"hdr": "hdr10"},
     {"pixel_format": "gray"},
     {"quality": {"x264-params": "interlaced=1"}},
+    {"quality": {"x264-params": "pic-struct=1"}},
     {"audio": (AudioTrack(sample_rate=24000),)},
     {"audio": (AudioTrack(codec="mp3"),)},
     {"subtitles": (SubtitleTrack(),), "container": "mov"},
@@ -331,3 +333,29 @@ def test_nothing_but_an_answer_comes_of_a_changed_index(data: st.DataObject) -> 
         content = _put(content, data.draw(st.integers(start, len(content) - 9)), new)
     found = _read(content)
     assert found is None or isinstance(found, MediaInfo)
+
+
+@pytest.mark.parametrize("fields", [{"fast_start": True}, {"fast_start": False}, {"codec": "libx265"}], ids=repr)
+def test_no_more_is_read_than_ffmpeg_would(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]) -> None:
+    """Of a film of more than the few bytes that are read of any file."""
+    path = clip_file(size=(640, 360), frames=40, quality={"qp": "2"}, audio=_STEREO, **fields)
+    assert path.stat().st_size > 250_000
+    read: list[int] = []
+    real = os.pread
+
+    def counted(descriptor: int, length: int, offset: int) -> bytes:
+        data = real(descriptor, length, offset)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "pread", counted)
+    amounts = []
+    for way in (mp4.read, probe._from_boxes):
+        with opened(bytes(path)) as source:
+            fingerprint(source)
+            read.clear()
+            assert way(source) is not None
+            amounts.append((len(read), sum(read)))
+    ours, theirs = amounts
+    assert ours[0] <= theirs[0]
+    assert ours[1] <= min(theirs[1], 16_384)
