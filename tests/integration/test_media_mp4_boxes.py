@@ -130,6 +130,11 @@ READ: dict[str, Change] = {
     ),
     "Nero's chapters": nero((0, b"one"), (1, b"two")),
     "Nero's chapters, older": nero((0, "été".encode()), version=0),
+    "Apple's apertures": added(*_TRACK, kind=b"tapt", content=_box(b"clef", bytes(4) + b"\1\0\0\0" * 2)),
+    **{
+        f"{kind.decode()}": added(b"moov", b"udta", kind=kind, content=b"SEQ_PLAY")
+        for kind in (b"SDLN", b"smrd", b"Xtra")
+    },
     "a description": value(b"desc", 1, b"What it is"),
     "a text of no type": value(b"\xa9day", 0, b"2020"),
     "a number": value(b"\xa9gen", 21, b"\xff"),

@@ -38,6 +38,7 @@ _INFORMATION = frozenset({b"vmhd", b"smhd", b"nmhd", b"gmhd", b"hdlr", b"dinf", 
 _TABLES = frozenset({b"stsd", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"})
 _PADDING = frozenset({b"free", b"skip"})
 _OF_NO_ACCOUNT = _PADDING | {b"iods"}
+_NO_TRACK = _PADDING | {b"tapt"}
 _NO_TABLES = _PADDING | {b"sdtp", b"cslg"}
 _GROUPS = {b"roll", b"prol"}
 """Of sound that has to be decoded before it is heard (ISO/IEC 14496-12, 10.1), of which FFmpeg takes no notice."""
@@ -149,7 +150,7 @@ def _note_creation(seconds: int, tags: dict[str, str]) -> None:
 
 
 def _track(data: bytes, start: int, end: int, whole: int, *, apple: bool) -> Track:
-    boxes = unique(data, start, end, _TRACK, _PADDING)
+    boxes = unique(data, start, end, _TRACK, _NO_TRACK)
     media = unique(data, *boxes[b"mdia"][1:], _MEDIA, _PADDING) if b"mdia" in boxes else {}
     if b"tkhd" not in boxes or list(media) != [b"mdhd", b"hdlr", b"minf"]:
         raise NotUnderstoodError

@@ -31,6 +31,8 @@ _TEXT, _SORTED_TEXT, _SIGNED, _UNSIGNED, _FLOAT = 1, 4, 21, 22, 23
 _REAL = Struct(">f")
 _LIST = frozenset({b"hdlr", b"keys", b"ilst"})
 _PADDING = frozenset({b"free", b"skip"})
+_OF_NO_ACCOUNT = _PADDING | {b"Xtra", b"SDLN", b"smrd", b"smta"}
+"""What Windows and Samsung's phones note, of which FFmpeg takes no notice."""
 _MOST_KEYS = 256
 _PACKED, _NO_LANGUAGE = 0x400, 0x7FFF
 _UNDETERMINED, _OLD_ENGLISH = "und", "eng"
@@ -95,7 +97,7 @@ def user_data(data: bytes, start: int, end: int, told: Told) -> None:
             _chapters(data, begin, stop, told)
         elif kind in _NAMES and kind[0] == _COPYRIGHT_SIGN:
             _quicktime(data, begin, stop, _NAMES[kind], told)
-        elif kind not in _PADDING and kind[0] != _COPYRIGHT_SIGN:
+        elif kind not in _OF_NO_ACCOUNT and kind[0] != _COPYRIGHT_SIGN:
             raise NotUnderstoodError
 
 
