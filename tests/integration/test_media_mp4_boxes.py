@@ -105,6 +105,19 @@ def colours(kind: bytes, *numbers: int, more: bytes = b"") -> Change:
     return added(*_PICTURE, kind=b"colr", content=kind + struct.pack(f">{len(numbers)}H", *numbers) + more)
 
 
+def measured(count: int, unit: int, length: int, last: int) -> Change:
+    """Give the pictures, of which the last one is shown for another time, a unit of time and lengths."""
+    table = struct.pack(">6I", 0, 2, count - 1, length, 1, last)
+
+    def measure(data: bytes) -> bytes:
+        data = changed(data, (*_TABLES, b"stts"), lambda _inside: table)
+        total = min((count - 1) * length + last, 0xFFFFFFFE)
+        header = (*_TRACK, b"mdia", b"mdhd")
+        return changed(data, header, lambda inside: inside[:12] + struct.pack(">2I", unit, total) + inside[20:])
+
+    return measure
+
+
 READ: dict[str, Change] = {
     "long film header": longer(b"moov", b"mvhd", short=">4I", long=">QQIQ"),
     "long track header": longer(*_TRACK, b"tkhd", short=">5I", long=">QQIIQ"),
@@ -142,6 +155,14 @@ READ: dict[str, Change] = {
     "a text with a zero in it": value(b"\xa9cmt", 1, b"one\0two"),
     "a text that is no text": value(b"\xa9cmt", 1, b"\xff\xfe"),
 }
+for _unit, _lengths in (
+    (1_999_999_943, (76_923_061, 66_923_057)),
+    (2_147_483_629, (82_595_503, 1_234_567)),
+    (90_000_001, (3_461_501, 17)),
+    (1_999_999_943, (7_919, 104_729)),
+    (1_000_003, (33_367, 29_999)),
+):
+    READ[f"a rate of large numbers: {_unit}, {_lengths}"] = measured(60, _unit, *_lengths)
 LEFT: dict[str, Change] = {
     "two parts": edits((400, 0, 1), (400, 7000, 1)),
     "double speed": edits((1200, 0, 2)),

@@ -253,10 +253,32 @@ def real_rate(found: Samples, part: Edit | None, unit: int) -> str:
 
 
 def _rate(top: int, bottom: int) -> str:
-    common = gcd(top, bottom)
-    if not bottom or max(top, bottom) // common > _HIGHEST:
+    """Write a fraction in its lowest terms; one of larger numbers than FFmpeg keeps as the nearest that it does."""
+    if not bottom:
         raise NotUnderstoodError
-    return f"{top // common}/{bottom // common}"
+    common = gcd(top, bottom)
+    top, bottom = top // common, bottom // common
+    if max(top, bottom) > _HIGHEST:
+        top, bottom = _nearest(top, bottom)
+    if not top or not bottom:
+        raise NotUnderstoodError
+    return f"{top}/{bottom}"
+
+
+def _nearest(top: int, bottom: int) -> tuple[int, int]:
+    """Approximate a fraction by a shorter continued one, of which the last part may be smaller than it would be."""
+    before, last = (0, 1), (1, 0)
+    while bottom:
+        whole, rest = divmod(top, bottom)
+        following = whole * last[0] + before[0], whole * last[1] + before[1]
+        if max(following) > _HIGHEST:
+            room = [(_HIGHEST - less) // step for less, step in zip(before, last, strict=True) if step]
+            part = min(whole, *room)
+            if bottom * (2 * part * last[1] + before[1]) > top * last[1]:
+                last = part * last[0] + before[0], part * last[1] + before[1]
+            break
+        before, last, top, bottom = last, following, bottom, rest
+    return last
 
 
 def _each(runs: Sequence[tuple[int, int]], most: int) -> Iterator[int]:
