@@ -190,6 +190,9 @@ LEFT: dict[str, Change] = {
     ),
     "a group of keyframes": added(*_TABLES, kind=b"sbgp", content=bytes(4) + b"rap " + bytes(4)),
     "partial keyframes": added(*_TABLES, kind=b"stps", content=bytes(8)),
+    "a header of absurd length": lambda data: changed(
+        data, (*_PICTURE, b"avcC"), lambda inside: inside + bytes(20_000)
+    ),
     "no sizes": without(*_TABLES, b"stsz"),
     "no handler": without(*_TRACK, b"mdia", b"hdlr"),
     "the number of a track": value(b"trkn", 0, bytes(8)),

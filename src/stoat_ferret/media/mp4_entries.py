@@ -34,6 +34,7 @@ _UNSPECIFIED = 2
 _MASTERING = Struct(">8H2I")
 _PRIMARY_UNITS, _LUMINANCE_UNITS = 50_000, 10_000
 _NO_VENDOR = bytes(4)
+_LONGEST_HEADER = 16 * 1024
 _MPEG_4_SOUND = 0x40
 _NO_BITS = 0x80
 _SYNC_EXTENSION = b"\x56\xe5\x00"
@@ -103,6 +104,13 @@ def _vendor(code: bytes) -> dict[str, str]:
     return {"vendor_id": text}
 
 
+def _short(data: bytes, start: int, end: int) -> bytes:
+    """Give a codec's header, which is remembered and therefore may not be of any length."""
+    if end - start > _LONGEST_HEADER:
+        raise NotUnderstoodError
+    return data[start:end]
+
+
 def _visual(data: bytes, name: bytes, start: int, end: int) -> tuple[Entry, bytes]:
     reference, vendor, width, height, length, compressor, depth = _VISUAL.unpack_from(data, start)
     codec = _CODECS[name]
@@ -112,7 +120,7 @@ def _visual(data: bytes, name: bytes, start: int, end: int) -> tuple[Entry, byte
     if any(record in found for other, record in _RECORDS.items() if other != codec):
         raise NotUnderstoodError
     _, begin, stop = found[_RECORDS[codec]]
-    record = data[begin:stop]
+    record = _short(data, begin, stop)
     encoder = plain(compressor[:length])
     if encoder.startswith("Planar"):
         raise NotUnderstoodError
@@ -258,7 +266,7 @@ def _sound(data: bytes, start: int, end: int) -> tuple[Entry, bytes]:
     if b"esds" not in found or b"two" in found:
         raise NotUnderstoodError
     _, begin, stop = found[b"esds"]
-    said = _aac(data[begin:stop])
+    said = _aac(_short(data, begin, stop))
     if said is None:
         raise NotUnderstoodError
     if b"chan" in found:
