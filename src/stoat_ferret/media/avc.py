@@ -6,6 +6,7 @@ it forgives much, and so anything unusual is left to it.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from stoat_ferret.media import packets, parameters
 from stoat_ferret.media.bits import Bits, TooShortError
@@ -62,23 +63,25 @@ def configured(record: bytes, full_range: bool | None) -> Avc | None:
     return Avc(profile, sequence[3], shown, numbers, timed, (record[4] & 3) + 1)
 
 
-def begins_as_configured(packet: bytes, record: bytes, avc: Avc) -> bool:
+def begins_as_configured(packet: Any, record: bytes, avc: Avc) -> bool:
     """Tell whether the stream's first packet begins with a picture in the way that the configuration says.
 
     Args:
-        packet: whole units, of pictures their beginnings at least, with lengths as if that was all of them.
+        packet: bytes, or something like them of which only what is looked at is read: whole units, of pictures their
+            beginnings at least, with lengths as if that was all of them.
         record: the configuration.
         avc: what it says.
     """
     if not packets.h264_picture(packet, record):
         return False
-    at = 0
-    while at < len(packet):
+    at, size = 0, len(packet)
+    while at < size:
         length = int.from_bytes(packet[at : at + avc.length_bytes], "big")
         at += avc.length_bytes
-        unit, at = packet[at : at + length], at + length
-        kind = unit[0] & 31
-        if unit[0] & 0x80 or kind == 1 or (kind == _PICTURE and unit not in record):
+        first = packet[at]
+        unit, at = packet[at : at + min(length, wanted(first))], at + length
+        kind = first & 31
+        if first & 0x80 or kind == 1 or (kind == _PICTURE and unit not in record):
             return False
         if kind == _MESSAGES and avc.timed and _tells_time(unit):
             return False
@@ -87,9 +90,9 @@ def begins_as_configured(packet: bytes, record: bytes, avc: Avc) -> bool:
     return False
 
 
-def wanted(unit: bytes) -> int:
+def wanted(first: int) -> int:
     """Say how many bytes of a unit count, by its first one."""
-    return _SLICE_START if unit[0] & 31 <= _KEY_SLICE else _UNIT_START
+    return _SLICE_START if first & 31 <= _KEY_SLICE else _UNIT_START
 
 
 def _is_of(unit: bytes, avc: Avc) -> bool:

@@ -6,7 +6,7 @@ for both. It does so only for files that it understands wholly; of any other it 
 
 from fractions import Fraction
 
-from stoat_ferret.media import ebml, h264_parser, matroska, packets
+from stoat_ferret.media import avc, ebml, matroska, packets
 from stoat_ferret.media.demuxed import (
     Codec,
     Context,
@@ -30,6 +30,10 @@ from stoat_ferret.media.source import Source, View
 _MICROSECOND = Fraction(1, 1_000_000)
 _ATTACHED = Fraction(1, 90_000)
 """The time base of what is attached."""
+_RANGES = {1: False, 2: True}
+"""Of colours, by FFmpeg's numbers: whether they are full."""
+_PROGRESSIVE = 1
+"""The order of fields, by FFmpeg's numbers."""
 _IS_COVER = 1 << 10
 _JPEG = "image/jpeg"
 _OTHER_PICTURES = ("image/gif", "image/png", "image/tiff")
@@ -125,13 +129,13 @@ def _parse(stream: Stream, packet: Packet) -> None:
         raise NotUnderstoodError
     match context.codec.name:
         case "h264":
-            said = h264_parser.parsed(context.extradata, packet.content)
-            if said is None or not (context.field_order or said.field_order):
+            said = avc.configured(context.extradata, _RANGES.get(context.color_range))
+            if said is None or not avc.begins_as_configured(packet.content, context.extradata, said):
                 raise NotUnderstoodError
             context.profile, context.level = said.profile, said.level
-            context.field_order = context.field_order or said.field_order or 0
+            context.field_order = context.field_order or _PROGRESSIVE
         case "vp8":
-            context.field_order = context.field_order or 1
+            context.field_order = context.field_order or _PROGRESSIVE
         case "opus":
             _parse_opus(context, packet)
         case "ac3":

@@ -54,7 +54,7 @@ class Entry:
     """The same as the pictures themselves say it."""
     packet: Callable[[bytes], bool] | None = None
     """Tells whether the first packet is as it should be; None where that does not matter."""
-    beginning: Callable[[bytes], int] | None = None
+    beginning: Callable[[int], int] | None = None
     """Says how many bytes of a unit of the first packet count; None where it is not made of units."""
     length_bytes: int = 4
     record: bytes = b""

@@ -10,7 +10,7 @@ _FIRST_BYTES = 4096
 _MOST_UNITS = 100
 
 
-def units(source: Source, start: int, size: int, width: int, beginning: Callable[[bytes], int]) -> Iterator[bytes]:
+def units(source: Source, start: int, size: int, width: int, beginning: Callable[[int], int]) -> Iterator[bytes]:
     """Give the beginnings of the units that fill a packet (ISO/IEC 14496-15, 4.3)."""
     block = source.peek(start, min(size, _FIRST_BYTES))
     at = 0
@@ -20,7 +20,7 @@ def units(source: Source, start: int, size: int, width: int, beginning: Callable
         at += width
         if length < 3 or at + length > size:
             raise NotUnderstoodError
-        yield _piece(source, start, block, at, min(length, beginning(head[width:])))
+        yield _piece(source, start, block, at, min(length, beginning(head[width])))
         at += length
         if at == size:
             return

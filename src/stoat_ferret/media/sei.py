@@ -53,9 +53,9 @@ def hevc_is_configured(configuration: bytes, packet: bytes) -> bool:
     return all(unit in configuration for unit in units if _kind(unit) in _PARAMETER_SETS)
 
 
-def wanted(unit: bytes) -> int:
+def wanted(first: int) -> int:
     """Say how many bytes of a unit count, by its first one."""
-    return _LONGEST_WHOLE if _kind(unit) in _WHOLE else _PICTURE_START
+    return _LONGEST_WHOLE if _kind(bytes((first,))) in _WHOLE else _PICTURE_START
 
 
 def _light(configuration: bytes, packet: bytes) -> dict[str, Any]:
