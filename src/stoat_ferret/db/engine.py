@@ -354,6 +354,7 @@ def open_postgres(url: URL, schema: Schema, *, pool_size: int = 8) -> Database:
         url,
         pool_size=pool_size,
         max_overflow=32,
+        pool_use_lifo=True,  # a session that was used lately knows its statements and tables
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": APPLICATION,
