@@ -11,7 +11,8 @@ import av
 import pytest
 
 from stoat_ferret.errors import MediaError
-from stoat_ferret.media import matroska_reader, probe
+from stoat_ferret.media import probe
+from stoat_ferret.media.containers import matroska_reader
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import Source, opened
 from tests.integration.test_media_damaged import CLIPS, otherwise

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoat_ferret.errors import MediaError
-from stoat_ferret.media import mp4, probe
+from stoat_ferret.media import probe
+from stoat_ferret.media.containers import mp4
 from stoat_ferret.media.fingerprint import fingerprint
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import Source, opened

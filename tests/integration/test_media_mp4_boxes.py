@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stoat_ferret.media import mp4, probe
+from stoat_ferret.media import probe
+from stoat_ferret.media.containers import mp4
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import opened
 from tests.media_files import AudioTrack, clip_file

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from stoat_ferret.errors import StoatError
-from stoat_ferret.media import probe, timing, transport
+from stoat_ferret.media import probe, timing
+from stoat_ferret.media.containers import transport
+from stoat_ferret.media.containers.packetized import PACKET
 from stoat_ferret.media.fingerprint import fingerprint
 from stoat_ferret.media.info import MediaInfo
-from stoat_ferret.media.packetized import PACKET
 from stoat_ferret.media.source import Source, opened
 from tests.media_files import AudioTrack, clip_file, samples_folder
 from torture.mutators import mutate

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
-from stoat_ferret.media.ebml import EBML
+from stoat_ferret.media.containers.ebml import EBML
 
 VIDEO_CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "asf", "asf_o", "ogg", "mxf", "gxf",

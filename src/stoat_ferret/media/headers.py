@@ -13,8 +13,9 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from stoat_ferret.media import covers, packets, parameters, picture, sei
-from stoat_ferret.media.demuxed import content_of
+from stoat_ferret.media import picture
+from stoat_ferret.media.codecs import covers, packets, parameters, sei
+from stoat_ferret.media.containers.demuxed import content_of
 from stoat_ferret.media.source import Source
 
 CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"

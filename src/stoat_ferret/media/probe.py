@@ -18,19 +18,8 @@ from stoat_ferret.errors import (
     NoVideoStreamError,
     UnsupportedMediaLibraryError,
 )
-from stoat_ferret.media import (
-    ebml,
-    headers,
-    interleaved,
-    matroska,
-    matroska_reader,
-    mp4,
-    overall,
-    picture,
-    streams,
-    timing,
-    transport,
-)
+from stoat_ferret.media import headers, overall, picture, streams, timing
+from stoat_ferret.media.containers import avi, ebml, matroska, matroska_reader, mp4, transport
 from stoat_ferret.media.dump import StreamSummary, parse_summary
 from stoat_ferret.media.formats import HEADER_OPTIONS, open_options
 from stoat_ferret.media.info import ChapterInfo, MediaInfo
@@ -111,8 +100,8 @@ def _from_headers(source: Source) -> MediaInfo | None:
             info = mp4.read(source) or _from_boxes(source)
         elif transport.may_be(head):
             info = transport.examine(source)
-        elif interleaved.may_be(head):
-            info = interleaved.examine(source)
+        elif avi.may_be(head):
+            info = avi.examine(source)
         else:
             info = (_from_own_reader(source) or _from_elements(source)) if head.startswith(ebml.EBML) else None
     except av.FFmpegError as error:

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import av
 
-from stoat_ferret.media import picture, sound, timing
+from stoat_ferret.media import picture, timing
+from stoat_ferret.media.codecs import sound
 from stoat_ferret.media.dump import StreamSummary
 from stoat_ferret.media.info import StreamInfo, StreamKind
 from stoat_ferret.media.origin import without_location

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.avc import Avc, begins_as_configured, configured
+from stoat_ferret.media.codecs.avc import Avc, begins_as_configured, configured
 from tests.media_files import clip_file
 
 

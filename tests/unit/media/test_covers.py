@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.covers import Jpeg, jpeg
+from stoat_ferret.media.codecs.covers import Jpeg, jpeg
 
 
 def segment(marker: int, content: bytes) -> bytes:

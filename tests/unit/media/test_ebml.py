@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media import ebml
-from stoat_ferret.media.ebml import EBML, NotUnderstoodError, Stated, stated
+from stoat_ferret.media.containers import ebml
+from stoat_ferret.media.containers.ebml import EBML, NotUnderstoodError, Stated, stated
 
 
 def element(identity: str, content: bytes, *, unknown: bool = False) -> bytes:

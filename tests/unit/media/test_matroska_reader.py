@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoat_ferret.media import matroska_reader
+from stoat_ferret.media.containers import matroska_reader
 from stoat_ferret.media.source import Source
 from tests.matroska_files import CLUSTER, INFO, SEGMENT, TAGS, TRACK, TRACKS, VIDEO, Tree, element, number
 

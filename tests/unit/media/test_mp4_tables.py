@@ -7,8 +7,9 @@ from fractions import Fraction
 
 import pytest
 
-from stoat_ferret.media import mp4_tables, timing
-from stoat_ferret.media.boxes import NotUnderstoodError
+from stoat_ferret.media import timing
+from stoat_ferret.media.containers import mp4_tables
+from stoat_ferret.media.containers.boxes import NotUnderstoodError
 
 
 def _table(*numbers: int, before: int = 0) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.packets import Ac3, Vp9, ac3, ac3_is_whole, h264_picture, pgs_size, vp8_size, vp9
+from stoat_ferret.media.codecs.packets import Ac3, Vp9, ac3, ac3_is_whole, h264_picture, pgs_size, vp8_size, vp9
 
 
 def bits(*fields: tuple[int, int]) -> bytes:

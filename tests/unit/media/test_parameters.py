@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.parameters import H264, Aac, Colours, aac, h264
+from stoat_ferret.media.codecs.parameters import H264, Aac, Colours, aac, h264
 
 
 class Writer:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoat_ferret.media.sei import hevc_is_configured, hevc_light
+from stoat_ferret.media.codecs.sei import hevc_is_configured, hevc_light
 
 GRADED = pack(">8H2I", 8500, 39850, 6550, 2300, 35400, 14600, 15635, 16450, 10_000_000, 50)
 MASTERING = {

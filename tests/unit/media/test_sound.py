@@ -2,7 +2,7 @@
 
 import pytest
 
-from stoat_ferret.media.sound import sample_bits
+from stoat_ferret.media.codecs.sound import sample_bits
 
 
 @pytest.mark.parametrize(

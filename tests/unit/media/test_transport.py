@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoat_ferret.media import packetized, transport, units
-from stoat_ferret.media.packetized import PACKET, Described, DoubtError, Packets
+from stoat_ferret.media.codecs import units
+from stoat_ferret.media.containers import packetized, transport
+from stoat_ferret.media.containers.packetized import PACKET, Described, DoubtError, Packets
 from stoat_ferret.media.source import Source
 
 PICTURES, SOUND, TABLE = 0x100, 0x101, 0x1000

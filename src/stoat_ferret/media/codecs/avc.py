@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from stoat_ferret.media import packets, parameters
-from stoat_ferret.media.bits import Bits, TooShortError
+from stoat_ferret.media.codecs import packets, parameters
+from stoat_ferret.media.codecs.bits import Bits, TooShortError
 
 _CONSTRAINED, _INTRA = 0x40, 0x10
 """Constraint flags 1 and 3, in the byte after the profile (Rec. ITU-T H.264, 7.4.2.1.1)."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stoat_ferret.media import parameters
-from stoat_ferret.media.bits import Bits, TooShortError
+from stoat_ferret.media.codecs import parameters
+from stoat_ferret.media.codecs.bits import Bits, TooShortError
 
 _START = re.compile(rb"\x00\x00\x01.", re.DOTALL)
 _ANY_SEQUENCE = re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67]")

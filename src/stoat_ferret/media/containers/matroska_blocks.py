@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from stoat_ferret.media import ebml
-from stoat_ferret.media.demuxed import Packet
-from stoat_ferret.media.ebml import NotUnderstoodError, Readable
-from stoat_ferret.media.matroska_head import Head
-from stoat_ferret.media.matroska_tracks import Track
+from stoat_ferret.media.containers import ebml
+from stoat_ferret.media.containers.demuxed import Packet
+from stoat_ferret.media.containers.ebml import NotUnderstoodError, Readable
+from stoat_ferret.media.containers.matroska_head import Head
+from stoat_ferret.media.containers.matroska_tracks import Track
 from stoat_ferret.media.source import Source, View
 
 _CLUSTER, _TIME, _SIMPLE, _GROUP = 0x1F43B675, 0xE7, 0xA3, 0xA0

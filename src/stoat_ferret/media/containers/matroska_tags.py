@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stoat_ferret.media import ebml
-from stoat_ferret.media.ebml import NotUnderstoodError, Readable
+from stoat_ferret.media.containers import ebml
+from stoat_ferret.media.containers.ebml import NotUnderstoodError, Readable
 
 _TAG, _TARGETS, _SIMPLE = 0x7373, 0x63C0, 0x67C8
 _TAGS_PARTS = frozenset({_TAG})

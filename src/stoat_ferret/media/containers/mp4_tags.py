@@ -7,7 +7,7 @@ copyright sign), and QuickTime's keys (`keys`, with a list of values).
 from dataclasses import dataclass, field
 from struct import Struct
 
-from stoat_ferret.media.boxes import NotUnderstoodError, inside, unique
+from stoat_ferret.media.containers.boxes import NotUnderstoodError, inside, unique
 
 _NAMES = {
     b"aART": "album_artist", b"catg": "category", b"cprt": "copyright", b"desc": "description", b"keyw": "keywords",

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from stoat_ferret.media.bits import Bits, TooShortError
+from stoat_ferret.media.codecs.bits import Bits, TooShortError
 
 _START = re.compile(rb"\x00\x00\x01([\x00-\xff])")
 _SEQUENCE, _OBJECT, _USER, _GROUP, _PICTURE = 0xB0, 0xB5, 0xB2, 0xB3, 0xB6

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from stoat_ferret.media.boxes import NotUnderstoodError
+from stoat_ferret.media.containers.boxes import NotUnderstoodError
 from stoat_ferret.media.source import Source
 
 _FIRST_BYTES = 4096

@@ -13,7 +13,7 @@ from math import gcd
 from operator import add, ge, mul, sub
 
 from stoat_ferret.media import timing
-from stoat_ferret.media.boxes import NotUnderstoodError
+from stoat_ferret.media.containers.boxes import NotUnderstoodError
 
 _UNSIGNED, _LONG = next(code for code in "IL" if array(code).itemsize == 4), "Q"
 _SIGNED = _UNSIGNED.lower()

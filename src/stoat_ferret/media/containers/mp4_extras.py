@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from stoat_ferret.media import covers, mp4_tables, mp4_tags, picture, streams
-from stoat_ferret.media.boxes import NotUnderstoodError, part
+from stoat_ferret.media import picture, streams
+from stoat_ferret.media.codecs import covers
+from stoat_ferret.media.containers import mp4_tables, mp4_tags
+from stoat_ferret.media.containers.boxes import NotUnderstoodError, part
 from stoat_ferret.media.info import ChapterInfo, StreamInfo
 from stoat_ferret.media.source import Source
 

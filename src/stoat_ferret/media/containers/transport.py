@@ -12,9 +12,11 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from stoat_ferret.media import overall, packetized, picture, timing, units
+from stoat_ferret.media import overall, picture, timing
+from stoat_ferret.media.codecs import units
+from stoat_ferret.media.containers import packetized
+from stoat_ferret.media.containers.packetized import PACKET, SYNC, Begun, Described, DoubtError, Packets
 from stoat_ferret.media.info import MediaInfo, StreamInfo
-from stoat_ferret.media.packetized import PACKET, SYNC, Begun, Described, DoubtError, Packets
 from stoat_ferret.media.source import Source
 from stoat_ferret.media.streams import from_shape_and_format
 

@@ -12,7 +12,8 @@ from itertools import accumulate, islice, pairwise
 from struct import Struct, error, unpack
 from typing import Any
 
-from stoat_ferret.media import overall, timing, visual
+from stoat_ferret.media import overall, timing
+from stoat_ferret.media.codecs import visual
 from stoat_ferret.media.info import MediaInfo, StreamInfo
 from stoat_ferret.media.source import Source
 from stoat_ferret.media.streams import from_shape_and_format

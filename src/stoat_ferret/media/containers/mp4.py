@@ -11,19 +11,10 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from stoat_ferret.media import (
-    mp4_entries,
-    mp4_extras,
-    mp4_packets,
-    mp4_tables,
-    mp4_tags,
-    overall,
-    picture,
-    sei,
-    streams,
-    timing,
-)
-from stoat_ferret.media.boxes import Box, NotUnderstoodError, inside, outline, unique
+from stoat_ferret.media import overall, picture, streams, timing
+from stoat_ferret.media.codecs import sei
+from stoat_ferret.media.containers import mp4_entries, mp4_extras, mp4_packets, mp4_tables, mp4_tags
+from stoat_ferret.media.containers.boxes import Box, NotUnderstoodError, inside, outline, unique
 from stoat_ferret.media.info import ChapterInfo, MediaInfo, StreamInfo
 from stoat_ferret.media.light import SideData, with_light
 from stoat_ferret.media.source import Source

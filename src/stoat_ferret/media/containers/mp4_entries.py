@@ -7,10 +7,11 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from stoat_ferret.media import avc, decoders, parameters, picture, sei
-from stoat_ferret.media.boxes import NotUnderstoodError, inside, unique
+from stoat_ferret.media import picture
+from stoat_ferret.media.codecs import avc, decoders, parameters, sei
+from stoat_ferret.media.containers.boxes import NotUnderstoodError, inside, unique
+from stoat_ferret.media.containers.mp4_tags import plain
 from stoat_ferret.media.dump import light_levels
-from stoat_ferret.media.mp4_tags import plain
 
 Fields = dict[str, Any]
 Box = tuple[bytes, int, int]

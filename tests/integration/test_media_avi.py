@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoat_ferret.errors import StoatError
-from stoat_ferret.media import interleaved, probe, visual
+from stoat_ferret.media import probe
+from stoat_ferret.media.codecs import visual
+from stoat_ferret.media.containers import avi
 from stoat_ferret.media.fingerprint import fingerprint
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import Source, opened
@@ -55,13 +57,13 @@ def film(**fields: Any) -> Path:
 
 def alone(path: Path) -> MediaInfo | None:
     with opened(bytes(path)) as source:
-        return interleaved.examine(source)
+        return avi.examine(source)
 
 
 def agrees(path: Path, content: bytes) -> bool:
     """Tell whether a file was understood; what is understood has to be as FFmpeg says."""
     path.write_bytes(content)
-    found = alone(path) if interleaved.may_be(content) else None
+    found = alone(path) if avi.may_be(content) else None
     if found is not None:
         try:
             assert found == probe.examine(bytes(path))
@@ -74,7 +76,7 @@ def agrees(path: Path, content: bytes) -> bool:
 def test_the_headers_say_what_ffmpeg_says(fields: dict[str, Any]) -> None:
     """Each field."""
     path = film(**fields)
-    assert interleaved.may_be(path.read_bytes()[:64])
+    assert avi.may_be(path.read_bytes()[:64])
     found = alone(path)
     assert found is not None
     assert found == probe.examine(bytes(path))
@@ -174,7 +176,7 @@ def test_of_arbitrary_bytes_nothing_is_raised(junk: bytes, at: int, alone: bool)
     descriptor = os.memfd_create("arbitrary")
     try:
         os.write(descriptor, data)
-        interleaved.examine(Source(descriptor, b"/x.avi"))
+        avi.examine(Source(descriptor, b"/x.avi"))
     finally:
         os.close(descriptor)
     visual.mpeg4(b"\0\0\1\xb0\1\0\0\1\x20" + junk + b"\0\0\1\xb6\0")
@@ -185,7 +187,7 @@ def test_a_file_that_cannot_be_read() -> None:
     """Is left to FFmpeg, which says why."""
     descriptor = os.open("/", os.O_RDONLY)
     try:
-        assert interleaved.examine(Source(descriptor, b"/", 1000)) is None
+        assert avi.examine(Source(descriptor, b"/", 1000)) is None
     finally:
         os.close(descriptor)
 
@@ -202,7 +204,7 @@ def test_hardly_more_is_read_than_the_fingerprint_has_read(monkeypatch: pytest.M
     with opened(bytes(film(size=(640, 360), frames=200, audio=_SOUND))) as source:
         fingerprint(source)
         monkeypatch.setattr(os, "pread", counted)
-        assert interleaved.examine(source) is not None
+        assert avi.examine(source) is not None
     assert sum(read) <= 2048
 
 

@@ -5,7 +5,7 @@ Pure functions over bytes. They answer only where they are sure to understand al
 
 from dataclasses import dataclass
 
-from stoat_ferret.media.bits import Bits, TooShortError
+from stoat_ferret.media.codecs.bits import Bits, TooShortError
 
 _VP9_SYNC = 0x498342
 _VP9_RGB = 7

@@ -8,12 +8,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from stoat_ferret.media import ebml
-from stoat_ferret.media.demuxed import Codec, Context, Disposition, Layout, Stream, rounded
+from stoat_ferret.media.containers import ebml
+from stoat_ferret.media.containers.demuxed import Codec, Context, Disposition, Layout, Stream, rounded
+from stoat_ferret.media.containers.ebml import NotUnderstoodError, Readable
+from stoat_ferret.media.containers.matroska_head import Head
+from stoat_ferret.media.containers.matroska_tags import put
 from stoat_ferret.media.dump import StreamSummary, light_levels
-from stoat_ferret.media.ebml import NotUnderstoodError, Readable
-from stoat_ferret.media.matroska_head import Head
-from stoat_ferret.media.matroska_tags import put
 
 _TRACK = 0xAE
 _NUMBER, _UID, _TYPE, _NAME, _LANGUAGE, _CODEC, _PRIVATE = 0xD7, 0x73C5, 0x83, 0x536E, 0x22B59C, 0x86, 0x63A2

@@ -11,8 +11,10 @@ from typing import Any
 
 from av.container import InputContainer
 
-from stoat_ferret.media import ebml, headers, packets, picture, sound, timing
-from stoat_ferret.media.demuxed import Packet, content_of
+from stoat_ferret.media import headers, picture, timing
+from stoat_ferret.media.codecs import packets, sound
+from stoat_ferret.media.containers import ebml
+from stoat_ferret.media.containers.demuxed import Packet, content_of
 from stoat_ferret.media.headers import Fields, Found
 from stoat_ferret.media.source import Source
 

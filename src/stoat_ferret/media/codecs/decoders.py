@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from stoat_ferret.media import parameters
+from stoat_ferret.media.codecs import parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ for both. It does so only for files that it understands wholly; of any other it 
 
 from fractions import Fraction
 
-from stoat_ferret.media import avc, ebml, matroska, packets
-from stoat_ferret.media.demuxed import (
+from stoat_ferret.media.codecs import avc, packets
+from stoat_ferret.media.containers import ebml, matroska
+from stoat_ferret.media.containers.demuxed import (
     Codec,
     Context,
     Disposition,
@@ -18,13 +19,13 @@ from stoat_ferret.media.demuxed import (
     Streams,
     rescaled,
 )
+from stoat_ferret.media.containers.ebml import NotUnderstoodError
+from stoat_ferret.media.containers.matroska_blocks import first_packets
+from stoat_ferret.media.containers.matroska_head import Attachment, read_head
+from stoat_ferret.media.containers.matroska_tags import put
+from stoat_ferret.media.containers.matroska_tracks import read_tracks
 from stoat_ferret.media.dump import StreamSummary
-from stoat_ferret.media.ebml import NotUnderstoodError
 from stoat_ferret.media.headers import Found
-from stoat_ferret.media.matroska_blocks import first_packets
-from stoat_ferret.media.matroska_head import Attachment, read_head
-from stoat_ferret.media.matroska_tags import put
-from stoat_ferret.media.matroska_tracks import read_tracks
 from stoat_ferret.media.source import Source, View
 
 _MICROSECOND = Fraction(1, 1_000_000)

@@ -11,9 +11,9 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from stoat_ferret.media import ebml
-from stoat_ferret.media.ebml import NotUnderstoodError, Readable
-from stoat_ferret.media.matroska_tags import Tag, read_tags
+from stoat_ferret.media.containers import ebml
+from stoat_ferret.media.containers.ebml import NotUnderstoodError, Readable
+from stoat_ferret.media.containers.matroska_tags import Tag, read_tags
 from stoat_ferret.media.source import Source, View
 
 _HEADER, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675

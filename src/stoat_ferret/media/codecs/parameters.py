@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
-from stoat_ferret.media.bits import Bits, TooShortError
+from stoat_ferret.media.codecs.bits import Bits, TooShortError
 
 _HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 """Those whose parameter set says how colour is stored (Rec. ITU-T H.264, 7.3.2.1.1)."""

@@ -1,0 +1,1 @@
+"""What streams' own headers and first packets say: functions over bytes."""
