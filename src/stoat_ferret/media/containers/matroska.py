@@ -34,6 +34,8 @@ _CLOSE = 1e-3
 _SUBTITLE_PICTURES = "hdmv_pgs_subtitle"
 _SUBTITLES = {"subrip", "ass", "webvtt", _SUBTITLE_PICTURES}
 _OPUS, _OPUS_RATE = b"OpusHead", 48_000
+_UNSPECIFIED = 2
+"""What H.273 calls a colour of which nothing is said."""
 
 
 def complete(container: InputContainer, source: Source) -> Found | None:
@@ -155,7 +157,7 @@ def _picture(stream: Any, context: Any, packet: Any) -> Fields | None:
 
 def _vp9(stream: Any, context: Any, frame: bytes) -> Fields | None:
     said = packets.vp9(frame)
-    if said is None or (said.width, said.height) != (context.width, context.height):
+    if said is None or (said.width, said.height) != (context.width, context.height) or _contradicts(context, said):
         return None
     return {
         "profile": said.profile,
@@ -163,6 +165,16 @@ def _vp9(stream: Any, context: Any, frame: bytes) -> Fields | None:
         "color_range": picture.RANGES[2 if said.full_range else 1],
         "color_space": picture.SPACES.get(said.matrix),
     }
+
+
+def _contradicts(context: Any, said: packets.Vp9) -> bool:
+    """Tell whether the container names colours or a range, and not the stream's: decoders do not agree on what holds.
+
+    Other muxers translate the stream's colours (BT.601 has two numbers), and leave out what they do not know.
+    """
+    colours = (context.color_primaries, context.color_trc, context.colorspace)
+    named = any(number != _UNSPECIFIED for number in colours)
+    return (named and context.colorspace != said.matrix) or context.color_range not in (0, 2 if said.full_range else 1)
 
 
 def _sound(stream: Any, context: Any, packet: Any) -> Fields | None:
