@@ -226,9 +226,10 @@ def test_whatever_the_elements_say_is_read_as_by_ffmpeg(codec: str, tmp_path: Pa
 
 def _without_start_of_text(whole: MediaInfo, found: MediaInfo) -> MediaInfo:
     """Leave out when subtitles begin, with decoders, where it is left out without."""
-    left = {"start_time": None, "duration": None}
     said = [
-        replace(stream, **left) if stream.kind == "subtitle" and ours.start_time is None else stream
+        replace(stream, start_time=None, duration=None)
+        if stream.kind == "subtitle" and ours.start_time is None
+        else stream
         for stream, ours in zip(whole.streams, found.streams, strict=True)
     ]
     return replace(whole, streams=tuple(said))
