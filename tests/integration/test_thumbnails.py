@@ -234,13 +234,12 @@ def test_a_full_disk_ends_it_with_that_reason(pictures: Pictures, root: Path, mo
     """What was made is kept, and said; no half a picture is."""
     pictures.stage.counts(root)
     assert pictures.counts(root / "a.mp4") == {"made": 1}
-    real = Path.write_bytes
 
-    def fills(path: Path, data: bytes) -> int:
-        real(path, data[:10])
+    def fills(place: str, data: bytes) -> None:
+        Path(place).write_bytes(data[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fills)
+    monkeypatch.setattr("stoat_ferret.media.cache._put", fills)
     job = pictures.make()
     assert (job.status, job.error_code) == (JobStatus.FAILED, "STORAGE_FULL")
     assert str(pictures.settings.thumbnail_dir) in (job.error or "")

@@ -21,7 +21,12 @@ def inserting(dialect: str, table: Table) -> "postgresql.Insert | sqlite.Insert"
 
 
 def insert_all(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, over: Collection[str] = ()
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    over: Collection[str] = (),
+    adding: Collection[str] = (),
 ) -> None:
     """Insert rows that all name the same columns, without what SQLAlchemy does anew for each of them.
 
@@ -30,15 +35,21 @@ def insert_all(
         table: where.
         rows: values by column.
         over: the columns of a key: a row that is there already under it gets the new values.
+        adding: of these columns, then, what is there and the new value come to the sum.
     """
     if rows:
-        _statement(connection.dialect.name, table, tuple(rows[0]), tuple(over)).many(connection, rows)
+        _statement(connection.dialect.name, table, tuple(rows[0]), tuple(over), tuple(adding)).many(connection, rows)
 
 
 @cache
-def _statement(dialect: str, table: Table, columns: tuple[str, ...], over: tuple[str, ...]) -> Prepared:
+def _statement(
+    dialect: str, table: Table, columns: tuple[str, ...], over: tuple[str, ...], adding: tuple[str, ...]
+) -> Prepared:
     statement = inserting(dialect, table).values({name: bindparam(name) for name in columns})
     if over:
-        changed = {name: statement.excluded[name] for name in columns if name not in over}
+        given = statement.excluded
+        changed = {
+            name: table.c[name] + given[name] if name in adding else given[name] for name in columns if name not in over
+        }
         statement = statement.on_conflict_do_update(index_elements=list(over), set_=changed)
     return Prepared(statement)

@@ -1,7 +1,6 @@
 """The ledger: what each job did to each path. Unchanged files are counted, one row a folder."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, union_all
@@ -9,7 +8,7 @@ from sqlalchemy import Connection, delete, func, select, union_all
 from stoat_ferret import cursors
 from stoat_ferret.db.engine import Database
 from stoat_ferret.db.tables import ledger, rejects, scan_costs, videos
-from stoat_ferret.db.upsert import insert, insert_all
+from stoat_ferret.db.upsert import insert_all
 from stoat_ferret.errors import InvalidCursorError
 from stoat_ferret.library.models import LedgerRow, Outcome
 from stoat_ferret.library.repository import steps
@@ -20,13 +19,15 @@ STORED = (Outcome.NEW, Outcome.UPDATED, Outcome.MOVED, Outcome.RESTORED)
 
 def record(connection: Connection, job_id: str, rows: Sequence[tuple[int | None, LedgerRow]]) -> None:
     """Write rows, each with the folder it lies in; a later row about the same path replaces the earlier one."""
-    if rows:
-        # Not by `asdict`, which copies each value, and is called for every folder there is.
-        values = [
-            {"job_id": job_id, "folder_pk": folder_pk, **{name: getattr(row, name) for name in LedgerRow.__slots__}}
-            for folder_pk, row in rows
-        ]
-        insert_all(connection, ledger, values, over=("job_id", "path_bytes"))
+    insert_all(connection, ledger, _values(job_id, rows), over=("job_id", "path_bytes"))
+
+
+def _values(job_id: str, rows: Sequence[tuple[int | None, LedgerRow]]) -> list[dict[str, Any]]:
+    # Not by `asdict`, which copies each value, and is called for every folder there is.
+    return [
+        {"job_id": job_id, "folder_pk": folder_pk, **{name: getattr(row, name) for name in LedgerRow.__slots__}}
+        for folder_pk, row in rows
+    ]
 
 
 def withdraw(connection: Connection, job_id: str, folders: Sequence[bytes]) -> None:
@@ -43,12 +44,8 @@ def forget(connection: Connection, job_id: str, outcomes: Collection[Outcome]) -
 
 def add_cost(connection: Connection, job_id: str, bytes_read: int, seconds: float) -> None:
     """Add to what the job has cost, over all its attempts."""
-    statement = insert(connection, scan_costs).values(job_id=job_id, bytes_read=bytes_read, seconds=seconds)
-    changed = {
-        "bytes_read": scan_costs.c.bytes_read + statement.excluded.bytes_read,
-        "seconds": scan_costs.c.seconds + statement.excluded.seconds,
-    }
-    connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=changed))
+    cost = {"job_id": job_id, "bytes_read": bytes_read, "seconds": seconds}
+    insert_all(connection, scan_costs, [cost], over=("job_id",), adding=("bytes_read", "seconds"))
 
 
 def costs(database: Database, job_id: str) -> tuple[int, float]:
@@ -111,11 +108,12 @@ def count_with(database: Database, job_id: str, code: str) -> int:
         return connection.execute(query).scalar_one()
 
 
-def count_up(connection: Connection, job_id: str, folder_pk: int, row: LedgerRow) -> None:
-    """Add a row to what is counted of its path: of unchanged files there is one line a folder."""
-    statement = insert(connection, ledger).values(job_id=job_id, folder_pk=folder_pk, **asdict(row))
-    changed = {"count": ledger.c.count + statement.excluded.count, "at": statement.excluded.at}
-    connection.execute(statement.on_conflict_do_update(index_elements=["job_id", "path_bytes"], set_=changed))
+def count_up(connection: Connection, job_id: str, rows: Sequence[tuple[int, LedgerRow]]) -> None:
+    """Add rows, each with the folder it lies in, to what is counted of their paths.
+
+    Of unchanged files there is one line a folder.
+    """
+    insert_all(connection, ledger, _values(job_id, rows), over=("job_id", "path_bytes"), adding=("count",))
 
 
 def totals(database: Database, job_id: str) -> dict[Outcome, int]:

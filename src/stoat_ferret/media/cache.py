@@ -19,6 +19,9 @@ UNFINISHED_SECONDS = 3600.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+# Some of this is done for every video there is, and a Path for each would take longer than what is done.
+
+
 class PictureCache:
     """Pictures by content, width in pixels and format; a reader never sees half of one. Any thread may call.
 
@@ -31,15 +34,14 @@ class PictureCache:
     def read(self, content: str, width: int, image_format: ImageFormat) -> bytes | None:
         """Give a picture, encoded; None where it is not there."""
         try:
-            return self._picture(content, width, image_format).read_bytes() or None  # a power cut may leave it empty
+            return Path(self._picture(content, width, image_format)).read_bytes() or None  # empty after a power cut
         except OSError:
             return None  # whatever is wrong with it shows when the picture is to be kept
 
     def has(self, content: str, width: int, image_format: ImageFormat) -> bool:
         """Tell whether a picture is there; far cheaper than to read it."""
         try:
-            # Asked of every video there is: a Path for each would take twice as long.
-            return os.stat(f"{self._directory}/{_name(content, width, image_format)}").st_size > 0  # noqa: PTH116
+            return os.stat(self._picture(content, width, image_format)).st_size > 0  # noqa: PTH116
         except OSError:
             return False
 
@@ -55,7 +57,8 @@ class PictureCache:
     def why_none(self, content: str) -> str | None:
         """Say in a sentence why no picture can be made; None where this version does not know of a reason."""
         try:
-            version, _, reason = self._note(content).read_text("utf-8", "replace").partition("\n")
+            with open(self._note(content), encoding="utf-8", errors="replace") as note:  # noqa: PTH123
+                version, _, reason = note.read().partition("\n")
         except OSError:
             return None
         return reason if version == __version__ and reason else None
@@ -76,27 +79,35 @@ class PictureCache:
                 with suppress(OSError):
                     _sweep(folder.path, before)
 
-    def _picture(self, content: str, width: int, image_format: ImageFormat) -> Path:
-        return self._directory / _name(content, width, image_format)
+    def _picture(self, content: str, width: int, image_format: ImageFormat) -> str:
+        return f"{self._directory}/{_name(content, width, image_format)}"
 
-    def _note(self, content: str) -> Path:
-        return self._directory / content[:2] / f"{content}.none"
+    def _note(self, content: str) -> str:
+        return f"{self._directory}/{content[:2]}/{content}.none"
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, place: str, data: bytes) -> None:
         # Written beside its place and renamed: a reader never sees half a picture.
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        folder, _, name = place.rpartition("/")
+        unfinished = f"{folder}/.{name}.{os.getpid()}"
         try:
             try:
-                unfinished.write_bytes(data)
+                _put(unfinished, data)
             except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                unfinished.write_bytes(data)
-            unfinished.replace(path)
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                _put(unfinished, data)
+            os.replace(unfinished, place)  # noqa: PTH105
         except OSError as error:
             with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
+                Path(unfinished).unlink(missing_ok=True)
             msg = f"The thumbnail cache {self._directory} cannot be written: {error.strerror}."
             raise (StorageFullError if error.errno in _FULL else StorageError)(msg) from error
+
+
+def _put(place: str, data: bytes) -> None:
+    with open(place, "wb", buffering=0) as file:  # noqa: PTH123
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
 
 
 def _name(content: str, width: int, image_format: ImageFormat) -> str:

@@ -275,6 +275,9 @@ class ThumbnailRun:
         self._made.clear()
 
     def _count_made(self, connection: Connection) -> None:
-        for (folder_pk, folder), count in self._made.items():
-            row = LedgerRow(path_bytes=folder, outcome=Outcome.NEW, at=now_us(), count=count)
-            ledger.count_up(connection, self._job.job_id, folder_pk, row)
+        now = now_us()
+        counted = [
+            (folder_pk, LedgerRow(path_bytes=folder, outcome=Outcome.NEW, at=now, count=count))
+            for (folder_pk, folder), count in self._made.items()
+        ]
+        ledger.count_up(connection, self._job.job_id, counted)

@@ -171,7 +171,7 @@ class _Verify:
         if outcome is Outcome.UNCHANGED:
             folder = wanted.path_bytes.rpartition(b"/")[0] or b"/"
             counted = LedgerRow(path_bytes=folder, outcome=outcome, at=now_us())
-            ledger.count_up(connection, self._job.job_id, wanted.folder_pk, counted)
+            ledger.count_up(connection, self._job.job_id, [(wanted.folder_pk, counted)])
             return
         row = LedgerRow(
             path_bytes=wanted.path_bytes,

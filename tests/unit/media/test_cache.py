@@ -60,10 +60,10 @@ def test_what_cannot_be_kept_leaves_nothing_behind(
     """And is said with the folder."""
     cache.keep("abc", 320, "webp", b"picture")
 
-    def fail(_path: Path, _to: Path) -> None:
+    def fail(_path: str, _to: str) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(kind, match="thumbnails cannot be written") as raised:
         cache.keep("abc", 640, "webp", b"picture")
     assert type(raised.value) is kind
