@@ -1,6 +1,7 @@
 #!/bin/sh
-# Run every test on two processes and hold branch coverage, child processes included, to its floor. See `make test`.
+# Run every test on two processes; `test.sh coverage` holds branch coverage, child processes included, to its floor too.
 set -eu
+measure="${1:-}"
 cd "$(dirname "$0")/.."
 
 # Debian's package for a program that tests drive, installed where that needs no question; else the tests are left out.
@@ -30,10 +31,14 @@ have_program b3sum || echo "Left out: the test that has b3sum check a manifest."
 # Hundreds of processes are started; where byte code may not be written, each would compile all of this anew.
 .venv/bin/python -m compileall -q src tests torture tools
 
-# `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
-# pytest-xdist starts and into every server and worker that these start. Each writes a file of its own; combine joins them.
-rm -f .coverage .coverage.*
-.venv/bin/coverage run -m pytest -n 2 --dist worksteal "$@"
-.venv/bin/coverage combine --quiet
-.venv/bin/coverage report --fail-under=95
+if [ "$measure" = coverage ]; then
+    # `coverage run` measures this process; patch = subprocess in pyproject.toml carries on into the test processes that
+    # pytest-xdist starts and into every server and worker that these start. Each writes a file of its own; combine joins them.
+    rm -f .coverage .coverage.*
+    .venv/bin/coverage run -m pytest -n 2 --dist worksteal "$@"
+    .venv/bin/coverage combine --quiet
+    .venv/bin/coverage report --fail-under=95
+else
+    .venv/bin/python -m pytest -n 2 --dist worksteal "$@"
+fi
 [ -z "${left_out:-}" ] || echo "$left_out" >&2
