@@ -3,6 +3,7 @@
 Both ends are this program, of one version, as the same user: so they speak in pickles.
 """
 
+import atexit
 import inspect
 import io
 import os
@@ -29,6 +30,8 @@ TELL_SECONDS = 1.0
 """How often a process that is at something long says that it goes on."""
 MOST_RULES = 256
 """So many sets of rules are remembered by both ends."""
+LAST_SECONDS = 0.5
+"""So long a parent that ends waits for those it killed."""
 
 _dying: "list[subprocess.Popen[bytes]]" = []
 
@@ -215,6 +218,15 @@ def _rules(question: Question) -> list[Rules]:
 def reap() -> None:
     """Let the system forget the processes that have ended."""
     _dying[:] = [process for process in _dying if process.poll() is None]
+
+
+@atexit.register
+def _reap_the_last() -> None:
+    """Wait a moment for those that were killed just now; those that a disk holds are left to the system."""
+    until = time.monotonic() + LAST_SECONDS
+    for process in _dying:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
 
 
 def serve(connection: Connection) -> None:
