@@ -161,7 +161,7 @@ def _used(pid: int) -> dict[int, float]:
     found = {}
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        for each in [process, *process.children()]:
+        for each in [process, *process.children(recursive=True)]:
             found[each.pid] = sum(each.cpu_times()[:2])
     return found
 

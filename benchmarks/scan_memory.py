@@ -27,7 +27,7 @@ def peak(folder: Path, count: int) -> dict[str, float]:
         while (record := server.job(job_id))["status"] not in TERMINAL:
             alone = max(alone, worker.memory_info().rss)
             total = 0
-            for process in [worker, *worker.children()]:
+            for process in [worker, *worker.children(recursive=True)]:
                 try:
                     total += process.memory_full_info().pss
                 except psutil.Error:

@@ -156,7 +156,9 @@ class Fleet:
 
         Three in a row that end before they are rightly end a scan: examining cannot work there at all.
         """
-        return [child for worker in self.workers() for child in _children(worker) if is_locked_down(child)]
+        return [
+            child for worker in self.workers() for child in _children(worker, recursive=True) if is_locked_down(child)
+        ]
 
     # Deaths
 

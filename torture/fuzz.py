@@ -261,7 +261,7 @@ class MemoryWatch:
                     resident = supervisor.memory_info().rss
                     figures.supervisor_first_bytes = figures.supervisor_first_bytes or resident
                     figures.supervisor_most_bytes = max(figures.supervisor_most_bytes, resident)
-                for child in supervisor.children():
+                for child in supervisor.children(recursive=True):
                     resident, space = _peaks(child.pid)
                     figures.worker_most_bytes = max(figures.worker_most_bytes, resident)
                     figures.worker_most_address_space = max(figures.worker_most_address_space, space)

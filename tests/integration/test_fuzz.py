@@ -5,7 +5,6 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from stoat_ferret.media.info import MediaInfo, StreamInfo
 from stoat_ferret.media.pool import FileStat, MediaFailure, ProbeOutcome, ProbeTask
+from tests.probe_processes import probe_processes
 from torture.fuzz import stage_folder, torture
 from torture.fuzz_supervisor import FOUND, Limits, amiss_in
 from torture.mutants import Mutant, mutants, own_clips
@@ -53,7 +53,7 @@ def test_each_death_is_put_down_to_its_mutant(clips: list[Path], tmp_path: Path)
     def stopping() -> Iterator[Mutant]:
         for mutant in mutants(clips, SEED, range(120)):
             if mutant.number == 80:  # the spare process is always the youngest
-                min(_workers(), key=psutil.Process.create_time).suspend()
+                min(probe_processes(), key=psutil.Process.create_time).suspend()
             yield replace(mutant, picture=False)
 
     hasty = replace(ROOMY, deadline_seconds=2.0)
@@ -141,17 +141,6 @@ def test_mutants_lie_in_memory_where_there_is_one() -> None:
     folder = stage_folder()
     assert [*folder.iterdir()] == []
     folder.rmdir()
-
-
-def _workers() -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
-    return [process for process in found if _is_worker(process)]
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return "stoat_ferret.media.worker" in process.cmdline()
-    return False
 
 
 def _folder(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Probe processes: killed, hung, starved, lied to; every task still has exactly one outcome."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -29,8 +28,10 @@ from stoat_ferret.media import grabber as grabber_module
 from stoat_ferret.media import process as process_module
 from stoat_ferret.media.pool import FrameGrabber, PictureWish, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.process import WorkerLostError, WorkerProcess
+from stoat_ferret.media.template import UNKNOWN_STATUS
 from stoat_ferret.media.worker import ROOM_BYTES
 from tests.media_files import clip_file, place_clip, stream_without_picture, truncate
+from tests.probe_processes import probe_processes, without_template
 
 FAKE_WORKER = """
 import json, os, sys, time
@@ -62,15 +63,6 @@ def until_true(condition: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def workers() -> list[psutil.Process]:
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if child.status() != psutil.STATUS_ZOMBIE and "stoat_ferret.media.worker" in child.cmdline():
-                found.append(child)
-    return found
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """No process, no zombie and no descriptor outlives its owner."""
@@ -90,6 +82,7 @@ def fake_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         (tmp_path / "fake_media_worker.py").write_text(FAKE_WORKER + code)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setattr(process_module, "WORKER_MODULE", "fake_media_worker")
+        without_template(monkeypatch)
 
     return install
 
@@ -216,6 +209,60 @@ def test_a_killed_process_loses_no_task(at_work: int) -> None:
         assert sorted(outcome.task.key for outcome in outcomes) == list(range(20))
         assert all(outcome.error is None for outcome in outcomes)
         assert pool.restarts == at_work
+
+
+def test_processes_are_forked_of_one_that_has_loaded_the_library() -> None:
+    """So the second and third are there within milliseconds, share memory, and end in ways that can be told."""
+    with ProbePool(workers=2) as pool:
+        started(pool)
+        found = probe_processes()
+        assert len(found) == 3
+        (template,) = {process.ppid() for process in found}
+        assert template != os.getpid()
+        assert psutil.Process(template).ppid() == os.getpid()
+        assert len({os.getpgid(process.pid) for process in found} - {os.getpgid(template), os.getpgid(0)}) == 3
+        first = pool._seats[0].worker
+        os.kill(found[0].pid, signal.SIGSEGV)
+        os.kill(found[1].pid, signal.SIGKILL)
+        ends = sorted(process.process.wait(5) for process in (pool._seats[0].worker, pool._seats[1].worker))
+        assert first.process.poll() in ends
+        assert ends == [-signal.SIGSEGV, -signal.SIGKILL]
+        first.kill()  # nobody else is hit
+
+
+def test_the_template_may_be_killed() -> None:
+    """Those it had forked go on; those that are needed later are forked of another one."""
+    with ProbePool(workers=1) as pool:
+        started(pool)
+        template, seat = pool._template, pool._seats[0].worker.process
+        assert template is not None
+        os.kill(template._process.pid, signal.SIGKILL)
+        assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
+        assert pool._seats[0].worker.process is seat
+        seat.kill()
+        assert seat.wait(5) == UNKNOWN_STATUS
+        assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
+        assert pool._template is not template
+        pool._seats[0].worker.process.kill()
+        assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
+        assert pool.restarts == 2
+
+
+def test_a_template_that_is_killed_at_once_costs_a_fresh_start() -> None:
+    """What was asked of it never came to be; that is no error of any file."""
+    with ProbePool(workers=1) as pool:
+        assert pool._template is not None
+        pool._template._process.kill()
+        assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
+
+
+def test_without_templates_each_process_is_started_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on systems that cannot do this."""
+    without_template(monkeypatch)
+    with ProbePool(workers=1) as pool:
+        started(pool)
+        assert {process.ppid() for process in probe_processes()} == {os.getpid()}
+        assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
 
 
 def test_killing_idle_processes_costs_nothing() -> None:
@@ -438,7 +485,7 @@ def test_thumbnails_from_many_threads() -> None:
         assert len(set(pictures.values())) == 4
         assert grabber.thumbnail(bytes(clip_file()), 16, "webp", 20).startswith(b"RIFF")
         assert grabber.sandbox["memory_limit"]
-        assert len(workers()) == 1
+        assert len(probe_processes()) == 1
 
 
 def test_a_thumbnail_that_cannot_be_made_is_an_error_by_name(tmp_path: Path) -> None:
@@ -448,7 +495,7 @@ def test_a_thumbnail_that_cannot_be_made_is_an_error_by_name(tmp_path: Path) -> 
     with FrameGrabber() as grabber:
         with pytest.raises(NoPictureError):
             grabber.thumbnail(bytes(tmp_path / "sound.m4a"), 64, "jpeg", 20)
-        (process,) = workers()
+        (process,) = probe_processes()
         with pytest.raises(UnreadableFileError, match="no longer there"):
             grabber.thumbnail(bytes(tmp_path / "nothing.mp4"), 64, "jpeg", 20)
         with pytest.raises(NotMediaError, match="regular file"):
@@ -458,18 +505,18 @@ def test_a_thumbnail_that_cannot_be_made_is_an_error_by_name(tmp_path: Path) -> 
         with pytest.raises(MediaError, match="KeyError"):
             grabber.thumbnail(bytes(clip_file()), 64, "bmp", 20)  # type: ignore[arg-type]  # what types cannot stop
         assert grabber.thumbnail(bytes(clip_file()), 64, "jpeg", 20)
-        assert workers() == [process]
+        assert probe_processes() == [process]
 
 
 def test_a_thumbnail_process_that_dies_is_started_again() -> None:
     """Killed while idle or at work, nobody notices but for the time it takes."""
     with FrameGrabber() as grabber:
         grabber.thumbnail(bytes(clip_file()), 64, "jpeg", 20)
-        (first,) = workers()
+        (first,) = probe_processes()
         first.kill()
-        until_true(lambda: not workers())
+        until_true(lambda: not probe_processes())
         assert grabber.thumbnail(bytes(clip_file()), 64, "jpeg", 20)
-        (second,) = workers()
+        (second,) = probe_processes()
         second.suspend()
         timer = threading.Timer(0.3, second.kill)
         timer.start()
@@ -492,7 +539,7 @@ def test_a_thumbnail_has_a_deadline() -> None:
     """Its own work and the wait for others included; the process is replaced."""
     with FrameGrabber() as grabber:
         grabber.thumbnail(bytes(clip_file()), 64, "jpeg", 20)
-        (process,) = workers()
+        (process,) = probe_processes()
         process.suspend()
         errors: list[BaseException] = []
 
@@ -510,7 +557,7 @@ def test_a_thumbnail_has_a_deadline() -> None:
         slow.join()
         assert len(errors) == 1
         assert grabber.thumbnail(bytes(clip_file()), 64, "jpeg", 20)
-        assert workers() != [process]
+        assert probe_processes() != [process]
 
 
 def test_a_thumbnail_process_that_cannot_start(fake_worker: Callable[[str], None]) -> None:
@@ -524,7 +571,7 @@ def test_the_thumbnail_process_can_be_checked() -> None:
     """It is started for that, and says what of its lock-down works; one that is busy has no time."""
     with FrameGrabber() as grabber:
         assert grabber.check(20)["memory_limit"]
-        assert len(workers()) == 1
+        assert len(probe_processes()) == 1
         with grabber._lock, pytest.raises(ProbeTimeoutError, match="busy"):
             grabber.check(0.05)
 
@@ -604,9 +651,9 @@ def test_closing_kills_a_thumbnail_process_that_hangs(monkeypatch: pytest.Monkey
     monkeypatch.setattr(grabber_module, "CLOSE_SECONDS", 0.2)
     with FrameGrabber() as grabber:
         grabber.thumbnail(bytes(clip_file()), 64, "jpeg", 20)
-        (process,) = workers()
+        (process,) = probe_processes()
         process.suspend()
-    until_true(lambda: not workers())
+    until_true(lambda: not probe_processes())
 
 
 def test_closing_kills_probe_processes_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -614,6 +661,6 @@ def test_closing_kills_probe_processes_that_hang(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("stoat_ferret.media.pool.CLOSE_SECONDS", 0.3)
     with ProbePool(workers=1) as pool:
         started(pool)
-        for process in workers():
+        for process in probe_processes():
             process.suspend()
-    assert not workers()
+    assert not probe_processes()

@@ -124,7 +124,7 @@ def test_killing_probe_processes_loses_no_file(start: Start, tree: Path, undistu
     killed = 0
     while program.job(job_id)["status"] == "running" and killed < 10:
         # Not while they start: three that end so in a row mean that examining cannot work here at all.
-        children = [child for child in program.worker().children() if is_locked_down(child)]
+        children = [child for child in program.worker().children(recursive=True) if is_locked_down(child)]
         if children:
             children[killed % len(children)].kill()
             killed += 1

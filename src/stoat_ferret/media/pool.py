@@ -2,8 +2,8 @@
 
 Each process has one private pipe and a short queue of tasks, of which the first is the one it is working on. When it
 dies or takes too long, that first task is to blame: it is tried once more, alone in its process, and if that ends the
-same way, this is its outcome. The others are handed to other processes. A spare process stands by, since starting one
-takes a tenth of a second.
+same way, this is its outcome. The others are handed to other processes. A spare process stands by; all are forked of a
+template, where the system has what that takes.
 """
 
 import time
@@ -16,7 +16,15 @@ import structlog
 
 from stoat_ferret.errors import ConfigurationError, MediaError, ProbeCrashedError, ProbeTimeoutError
 from stoat_ferret.media.grabber import FrameGrabber
-from stoat_ferret.media.process import START_SECONDS, WorkerLiedError, WorkerLostError, WorkerProcess, parse, readable
+from stoat_ferret.media.process import (
+    START_SECONDS,
+    WorkerLiedError,
+    WorkerLostError,
+    WorkerProcess,
+    environment,
+    parse,
+    readable,
+)
 from stoat_ferret.media.tasks import (
     FileStat,
     MediaFailure,
@@ -26,6 +34,7 @@ from stoat_ferret.media.tasks import (
     message_of,
     outcome_of,
 )
+from stoat_ferret.media.template import Template
 from stoat_ferret.paths import display
 
 __all__ = ["FileStat", "FrameGrabber", "MediaFailure", "PictureWish", "ProbeOutcome", "ProbePool", "ProbeTask"]
@@ -99,6 +108,7 @@ class ProbePool:
         self._dying: list[WorkerProcess] = []
         self._failed_starts = 0
         self._closed = False
+        self._template: Template | None = None
         self._seats = [_Seat(self._start()) for _ in range(workers)]
         self._spare = self._start()
 
@@ -186,11 +196,24 @@ class ProbePool:
             if not worker.reaped(max(0.0, until - time.monotonic())):
                 worker.kill()
         self._dying = [worker for worker in self._dying if not worker.reaped(CLOSE_SECONDS)]
+        if self._template is not None:
+            self._template.close()
         if self._dying:
-            log.warning("probe_processes_left", pids=[worker.process.pid for worker in self._dying])
+            log.warning("probe_processes_left", pids=[worker.pid for worker in self._dying])
 
     def _start(self) -> WorkerProcess:
-        return WorkerProcess(self._memory_limit)
+        if self._template is None or self._template.lost:
+            self._renew_template()
+        return WorkerProcess(self._memory_limit, self._template)
+
+    def _renew_template(self) -> None:
+        if self._template is not None:
+            self._template.close()
+        try:
+            self._template = Template(environment())
+        except OSError as error:  # then each process is started by itself
+            self._template = None
+            log.info("probe_template_unavailable", reason=str(error))
 
     def _hand_out(self) -> None:
         """Give tasks to processes: suspects alone to one that has nothing else, the others where fewest are queued."""
@@ -291,7 +314,7 @@ class ProbePool:
         path = display(seat.queue[0].task.path) if seat.queue else None
         if seat.queue:
             self._blame(seat.queue.popleft(), how=how, overdue=overdue)
-        log.warning("probe_process_replaced", pid=worker.process.pid, how=how, path=path, detail=str(lost or ""))
+        log.warning("probe_process_replaced", pid=worker.pid, how=how, path=path, detail=str(lost or ""))
         self._retire(seat)
 
     def _retire(self, seat: _Seat) -> None:

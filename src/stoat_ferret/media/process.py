@@ -11,7 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, cast
+
+from stoat_ferret.media.template import Forked, Template, TemplateLostError
 
 WORKER_MODULE = "stoat_ferret.media.worker"
 START_SECONDS = 60.0
@@ -42,9 +45,14 @@ REFUSES_STATUS = 78
 
 
 class WorkerProcess:
-    """One running probe process and our end of its pipe."""
+    """One running probe process and our end of its pipe.
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    Args:
+        memory_limit_bytes: address space it may have.
+        template: to fork it of; without, or where that fails, an interpreter is started.
+    """
+
+    def __init__(self, memory_limit_bytes: int, template: Template | None = None) -> None:
         self.sandbox: dict[str, bool] | None = None
         """What the hello said; None until it came."""
         self.started = time.monotonic()
@@ -53,19 +61,33 @@ class WorkerProcess:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", WORKER_MODULE, str(theirs.fileno()), str(memory_limit_bytes)],
-                pass_fds=(theirs.fileno(),),
-                env=_KEEPS_MEMORY | os.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                process_group=0,  # Ctrl-C in a terminal is for the parent
-            )
+            self.process = self._started(theirs.fileno(), str(memory_limit_bytes), template)
+
+    def _started(self, pipe: int, memory: str, template: Template | None) -> "Forked | subprocess.Popen[bytes]":
+        if template is not None:
+            with suppress(TemplateLostError):
+                return template.fork([memory], pipe, self._log.fileno())
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", WORKER_MODULE, str(pipe), memory],
+            pass_fds=(pipe,),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            process_group=0,  # Ctrl-C in a terminal is for the parent
+        )
 
     def fileno(self) -> int:
         """Give the pipe, so that `readable` can watch it."""
         return self._socket.fileno()
+
+    @property
+    def pid(self) -> int | None:
+        """Give its number; None if it never came to be."""
+        try:
+            return self.process.pid
+        except ProcessLookupError:
+            return None
 
     @property
     def ready(self) -> bool:
@@ -169,10 +191,9 @@ class WorkerProcess:
         if isinstance(lost, WorkerLiedError):
             return "gave no proper answer"
         try:
-            self.process.wait(1.0)
+            code = self.process.wait(1.0)
         except subprocess.TimeoutExpired:
             return "closed its pipe"
-        code = self.process.returncode
         if code >= 0:
             return f"ended with status {code}"
         try:
@@ -184,6 +205,11 @@ class WorkerProcess:
         """Give the end of what the process wrote to its standard output and error."""
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode("utf-8", "replace").strip()
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of processes that examine files."""
+    return _KEEPS_MEMORY | os.environ
 
 
 def readable(sources: Sequence[Source], timeout: float) -> list[Source]:
