@@ -1,5 +1,7 @@
 """The migrations and the tables must describe the same schema."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -8,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData
 
+from stoat_ferret.db import migrating
 from stoat_ferret.db.engine import Database, open_postgres, open_sqlite
 from stoat_ferret.db.job_tables import job_records
-from stoat_ferret.db.migrate import Tree, upgrade
+from stoat_ferret.db.migrate import Tree, newest_schema, upgrade
 from stoat_ferret.db.tables import catalogue
 from stoat_ferret.db.write_lock import Schema
 from stoat_ferret.errors import ConfigurationError, StorageError
@@ -200,3 +203,29 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         with pytest.raises(StorageError, match="newer version"):
             upgrade(database, "library")
+
+
+@pytest.mark.parametrize("tree", ["library", "jobs"])
+def test_the_present_version_is_the_one_that_the_steps_lead_to(tree: Tree) -> None:
+    """It is written down so that no start has to read all steps."""
+    assert newest_schema(tree) == migrating.newest(tree)
+
+
+def test_a_database_of_the_present_version_is_opened_without_alembic(tmp_path: Path) -> None:
+    """Which takes longer to load than a start can spare."""
+    with closing(open_sqlite(tmp_path / "library.db")) as database:
+        upgrade(database, "library")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import stoat_ferret.runtime\n"
+        "from stoat_ferret.db.engine import open_sqlite\n"
+        "from stoat_ferret.db.migrate import is_there, upgrade\n"
+        "database = open_sqlite(Path(sys.argv[1]))\n"
+        "upgrade(database, 'library')\n"
+        "assert is_there(database)\n"
+        "database.close()\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "library.db")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"
