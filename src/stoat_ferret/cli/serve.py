@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +79,10 @@ def serve(
     )
     require_loopback(settings.host)
     with listen(settings.host, settings.port) as listener:
-        paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
+        with ThreadPoolExecutor(1) as beside:
+            media = beside.submit(refuse_unsafe_media, settings)
+            paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
+            media.result()
         _run(settings, listener, paths, as_json=as_json)
     return ExitStatus.OK
 
@@ -125,13 +129,13 @@ def url_of(listener: socket.socket) -> str:
 
 def _checked(settings: "Settings", folders: Sequence[bytes]) -> list[bytes]:
     """Make sure that the data can be used, and the folders scanned, before anything is started."""
+    import stoat_ferret.api.app  # noqa: F401 - it has to be loaded anyhow; now the media libraries are so, too
     from stoat_ferret.api.services.scan import validate_scan_path
 
     async def check() -> list[bytes]:
         return [await validate_scan_path(folder, settings, runtime.repository) for folder in folders]
 
     with opened(settings, create=True) as runtime:
-        refuse_unsafe_media(runtime)
         return asyncio.run(check())
 
 

@@ -40,6 +40,7 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator["Runtime"]:
         StorageError: there is no library, or it cannot be used.
     """
     from stoat_ferret.log import configure_logging
+    from stoat_ferret.pauses import spare_what_is_loaded
     from stoat_ferret.runtime import has_library, open_runtime
 
     if not create and not has_library(settings):
@@ -52,26 +53,31 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator["Runtime"]:
         raise StorageError(msg)
     configure_logging(settings)
     runtime = open_runtime(settings)
+    spare_what_is_loaded()
     try:
         yield runtime
     finally:
         runtime.close()
 
 
-def refuse_unsafe_media(runtime: "Runtime") -> None:
+def refuse_unsafe_media(settings: Settings) -> None:
     """Make sure that the libraries which read files made by others are safe with them, before anybody relies on it.
 
-    Whatever else keeps them from working, the catalogue can be served without; `/health/ready` and `stoat doctor` tell.
+    A process loads them, for which others can do something else. Whatever else keeps them from working, the catalogue
+    can be served without; `/health/ready` and `stoat doctor` tell.
 
     Raises:
         UnsupportedMediaLibraryError: they are not.
     """
-    try:
-        runtime.grabber.check(MEDIA_SECONDS)
-    except UnsupportedMediaLibraryError:
-        raise
-    except (MediaError, ConfigurationError):
-        return
+    from stoat_ferret.media.grabber import FrameGrabber
+
+    with FrameGrabber(memory_limit_bytes=settings.probe_memory_mib << 20) as grabber:
+        try:
+            grabber.check(MEDIA_SECONDS)
+        except UnsupportedMediaLibraryError:
+            raise
+        except (MediaError, ConfigurationError):
+            return
 
 
 def data_place(settings: Settings) -> str:

@@ -52,7 +52,6 @@ def worker(
     log_level: LogLevelOption = None,
 ) -> ExitStatus:
     """Run jobs in this process."""
-    from stoat_ferret.pauses import spare_what_is_loaded
     from stoat_ferret.settings import load_settings
 
     step_back()
@@ -64,10 +63,9 @@ def worker(
         log_level=log_level,
         log_format=log_format,
     )
+    if not supervised:  # whoever supervises has looked
+        refuse_unsafe_media(settings)
     with opened(settings, create=True) as runtime:
-        if not supervised:  # whoever supervises has looked
-            refuse_unsafe_media(runtime)
-        spare_what_is_loaded()
         asyncio.run(_work(runtime, supervised=supervised))
     return ExitStatus.OK
 

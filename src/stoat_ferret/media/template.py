@@ -193,11 +193,12 @@ def main(arguments: list[str]) -> None:
     """Be the template: fork, and tell of who has ended, until the parent's end of the socket is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.disable()  # to load much is quicker without
     from stoat_ferret.media import worker  # noqa: F401 - here, so that who only asks need not load PyAV
 
     control = socket.socket(fileno=int(arguments[0]))
-    gc.collect()
     gc.freeze()  # what is never collected stays shared
+    gc.enable()
     with contextlib.suppress(ConnectionError):
         while _serve(control):
             pass
