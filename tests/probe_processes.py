@@ -1,4 +1,4 @@
-"""Processes that examine files, as tests find them: forked of a template, or started by themselves."""
+"""Processes that examine files, as tests find them: forked, or started by themselves."""
 
 import os
 from contextlib import suppress
@@ -7,30 +7,28 @@ from typing import NoReturn
 import psutil
 import pytest
 
-from stoat_ferret.media.process import WORKER_MODULE
-from stoat_ferret.media.template import MODULE
+from stoat_ferret.fork_server import ForkServer, NoForkError
 
 
-def probe_processes(pid: int | None = None) -> list[psutil.Process]:
-    """Give those that run below a process, or below this one; templates are not among them."""
+def named(name: str, pid: int | None = None) -> list[psutil.Process]:
+    """Give the processes that call themselves so and run below a process, or below this one."""
     found = []
     for process in psutil.Process(pid or os.getpid()).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if process.status() != psutil.STATUS_ZOMBIE and _examines(process):
+            if process.status() != psutil.STATUS_ZOMBIE and process.name() == name:
                 found.append(process)
     return found
 
 
-def _examines(process: psutil.Process) -> bool:
-    command, parent = process.cmdline(), process.parent()
-    return WORKER_MODULE in command or (MODULE in command and parent is not None and MODULE in parent.cmdline())
+def probe_processes(pid: int | None = None) -> list[psutil.Process]:
+    """Give those that examine files and run below a process, or below this one."""
+    return named("stoat-probe", pid)
 
 
-def without_template(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each process of a pool started by itself, as where the system lacks what a template takes."""
+def without_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each process started by itself, as where the system lacks what forking takes."""
 
-    def fail(_environment: dict[str, str]) -> NoReturn:
-        msg = "This system has no pidfd_open."
-        raise OSError(msg)
+    def fail(*_: object) -> NoReturn:
+        raise NoForkError("This system has no pidfd_open.")
 
-    monkeypatch.setattr("stoat_ferret.media.pool.Template", fail)
+    monkeypatch.setattr(ForkServer, "fork", fail)

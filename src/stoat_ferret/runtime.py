@@ -25,6 +25,7 @@ from stoat_ferret.db.engine import Database, open_postgres, open_sqlite, postgre
 from stoat_ferret.db.migrate import is_there, upgrade
 from stoat_ferret.db.reserve import Reserve
 from stoat_ferret.errors import StorageError, StorageUnreachableError
+from stoat_ferret.fork_server import ForkServer
 from stoat_ferret.jobs.counting import count_regularly
 from stoat_ferret.jobs.local import LocalJobQueue, ThreadedJobQueue
 from stoat_ferret.jobs.queue import AsyncJobQueue, InMemoryJobQueue, JobHandler
@@ -34,10 +35,12 @@ from stoat_ferret.jobs.worker import Worker
 from stoat_ferret.library.repository import LibraryRepository
 from stoat_ferret.media.cache import PictureCache
 from stoat_ferret.media.pool import FrameGrabber
+from stoat_ferret.media.process import WORKER_MODULE, environment
 from stoat_ferret.media.shelf import PoolShelf
 from stoat_ferret.media.tally import ProbeTally
 from stoat_ferret.places import Roots, parse_roots
 from stoat_ferret.scan.disk import DiskShelf
+from stoat_ferret.scan.disk_process import MODULE as DISK_MODULE
 from stoat_ferret.settings import Settings, as_environment
 
 WORKER_RESTARTS = "worker_restarts"
@@ -60,6 +63,8 @@ class Runtime:
     """None where the queue is the one in memory."""
     roots: Roots
     """The folders that this machine's worker reaches."""
+    forks: ForkServer
+    """Of which the processes that look at disks and examine files are forked."""
     disks: DiskShelf
     pools: PoolShelf
     shunned: Shunned
@@ -114,6 +119,7 @@ class Runtime:
         self.grabber.close()
         self.disks.close()
         self.pools.close()
+        self.forks.close()
         if isinstance(self.queue, ThreadedJobQueue):
             self.queue.close()
         if self.job_store is not None:
@@ -148,8 +154,9 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             store, queue = _open_queue(settings, catalogue)
             opened.callback(store.database.close)
         tally = ProbeTally()
-        disks = DiskShelf(settings.list_timeout_seconds)
-        open_pool = partial(probe_pool, settings, tally, disk_limits(settings))
+        forks = ForkServer([WORKER_MODULE, DISK_MODULE], environment)
+        disks = DiskShelf(settings.list_timeout_seconds, forks=forks)
+        open_pool = partial(probe_pool, settings, tally, disk_limits(settings), forks)
         pools, shunned = PoolShelf(open_pool), Shunned()
         pictures = PictureCache(settings.thumbnail_dir)
         handlers = {
@@ -176,6 +183,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
             previews=PreviewService(pictures, grabber, timeout_seconds=settings.probe_timeout_seconds),
             job_store=store,
             roots=roots,
+            forks=forks,
             disks=disks,
             pools=pools,
             shunned=shunned,

@@ -24,14 +24,14 @@ from stoat_ferret.errors import (
     ProbeTimeoutError,
     UnreadableFileError,
 )
+from stoat_ferret.fork_server import UNKNOWN_STATUS
 from stoat_ferret.media import grabber as grabber_module
 from stoat_ferret.media import process as process_module
 from stoat_ferret.media.pool import FrameGrabber, PictureWish, ProbeOutcome, ProbePool, ProbeTask
 from stoat_ferret.media.process import WorkerLostError, WorkerProcess
-from stoat_ferret.media.template import UNKNOWN_STATUS
 from stoat_ferret.media.worker import ROOM_BYTES
 from tests.media_files import clip_file, place_clip, stream_without_picture, truncate
-from tests.probe_processes import probe_processes, without_template
+from tests.probe_processes import probe_processes, without_forks
 
 FAKE_WORKER = """
 import json, os, sys, time
@@ -82,7 +82,7 @@ def fake_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         (tmp_path / "fake_media_worker.py").write_text(FAKE_WORKER + code)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setattr(process_module, "WORKER_MODULE", "fake_media_worker")
-        without_template(monkeypatch)
+        without_forks(monkeypatch)
 
     return install
 
@@ -217,48 +217,49 @@ def test_processes_are_forked_of_one_that_has_loaded_the_library() -> None:
         started(pool)
         found = probe_processes()
         assert len(found) == 3
-        (template,) = {process.ppid() for process in found}
-        assert template != os.getpid()
-        assert psutil.Process(template).ppid() == os.getpid()
-        assert len({os.getpgid(process.pid) for process in found} - {os.getpgid(template), os.getpgid(0)}) == 3
-        first = pool._seats[0].worker
-        os.kill(found[0].pid, signal.SIGSEGV)
-        os.kill(found[1].pid, signal.SIGKILL)
-        ends = sorted(process.process.wait(5) for process in (pool._seats[0].worker, pool._seats[1].worker))
-        assert first.process.poll() in ends
-        assert ends == [-signal.SIGSEGV, -signal.SIGKILL]
+        (server,) = {process.ppid() for process in found}
+        assert server != os.getpid()
+        assert psutil.Process(server).ppid() == os.getpid()
+        assert len({os.getpgid(process.pid) for process in found} - {os.getpgid(server), os.getpgid(0)}) == 3
+        first, second = (seat.worker for seat in pool._seats)
+        os.kill(first.process.pid, signal.SIGSEGV)
+        os.kill(second.process.pid, signal.SIGKILL)
+        assert first.process.wait(5) == first.process.poll() == -signal.SIGSEGV
+        assert second.process.wait(5) == -signal.SIGKILL
         first.kill()  # nobody else is hit
 
 
-def test_the_template_may_be_killed() -> None:
-    """Those it had forked go on; those that are needed later are forked of another one."""
+def test_the_server_that_forks_may_be_killed() -> None:
+    """Those it had forked go on; those that are needed later are forked by another one."""
     with ProbePool(workers=1) as pool:
         started(pool)
-        template, seat = pool._template, pool._seats[0].worker.process
-        assert template is not None
-        os.kill(template._process.pid, signal.SIGKILL)
+        assert pool._forks is not None
+        server, seat = pool._forks.pid, pool._seats[0].worker.process
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
         assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
         assert pool._seats[0].worker.process is seat
         seat.kill()
         assert seat.wait(5) == UNKNOWN_STATUS
         assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
-        assert pool._template is not template
+        assert pool._forks.pid != server
         pool._seats[0].worker.process.kill()
         assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
         assert pool.restarts == 2
 
 
-def test_a_template_that_is_killed_at_once_costs_a_fresh_start() -> None:
+def test_a_server_that_is_killed_before_it_forks_costs_a_fresh_start() -> None:
     """What was asked of it never came to be; that is no error of any file."""
     with ProbePool(workers=1) as pool:
-        assert pool._template is not None
-        pool._template._process.kill()
+        assert pool._forks is not None
+        assert pool._forks.pid is not None
+        os.kill(pool._forks.pid, signal.SIGKILL)
         assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
 
 
-def test_without_templates_each_process_is_started_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_forks_each_process_is_started_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on systems that cannot do this."""
-    without_template(monkeypatch)
+    without_forks(monkeypatch)
     with ProbePool(workers=1) as pool:
         started(pool)
         assert {process.ppid() for process in probe_processes()} == {os.getpid()}

@@ -31,7 +31,7 @@ from stoat_ferret.settings import Settings
 from tests.factories import Stage, make_settings
 from tests.integration.test_media_pool import FAKE_WORKER
 from tests.media_files import place_clip
-from tests.probe_processes import without_template
+from tests.probe_processes import without_forks
 from tools.trees import make_tree
 
 MISBEHAVING = """
@@ -187,7 +187,7 @@ def test_a_file_that_kills_or_hangs_its_process_is_tried_twice_and_then_left_alo
     (tmp_path / "module" / "fake_media_worker.py").write_text(FAKE_WORKER + MISBEHAVING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "module"))
     monkeypatch.setattr(process_module, "WORKER_MODULE", "fake_media_worker")
-    without_template(monkeypatch)
+    without_forks(monkeypatch)
     job = pictures.make()
     assert job.result is not None
     assert (job.result["made"], job.result["failed"]) == (2, 2)
@@ -219,7 +219,7 @@ def test_a_disk_that_hangs_is_not_blamed_on_its_files(
     (tmp_path / "module" / "fake_media_worker.py").write_text(FAKE_WORKER + MISBEHAVING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "module"))
     monkeypatch.setattr(process_module, "WORKER_MODULE", "fake_media_worker")
-    without_template(monkeypatch)
+    without_forks(monkeypatch)
     pictures.open_disk = _Silent
     pictures.open_pool = partial(probe_pool, pictures.settings.model_copy(update={"probe_timeout_seconds": 0.5}))
     job = pictures.make()

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.probe_processes import named
 from tests.test_blackbox.conftest import Start
 from tests.test_blackbox.program import Program
 from tools.trees import make_tree
@@ -16,7 +17,7 @@ FILES = 40
 
 def listers(program: Program) -> list[psutil.Process]:
     """Give the processes that list folders for the worker."""
-    return [child for child in program.worker().children() if "stoat_ferret.scan.disk_process" in child.cmdline()]
+    return named("stoat-disk", program.worker().pid)
 
 
 @pytest.mark.slow

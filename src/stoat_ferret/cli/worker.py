@@ -66,6 +66,7 @@ def worker(
     if not supervised:  # whoever supervises has looked
         refuse_unsafe_media(settings)
     with opened(settings, create=True) as runtime:
+        runtime.forks.warm()  # so that the first scan, too, begins at once
         asyncio.run(_work(runtime, supervised=supervised))
     return ExitStatus.OK
 

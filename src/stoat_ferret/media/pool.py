@@ -2,8 +2,8 @@
 
 Each process has one private pipe and a short queue of tasks, of which the first is the one it is working on. When it
 dies or takes too long, that first task is to blame: it is tried once more, alone in its process, and if that ends the
-same way, this is its outcome. The others are handed to other processes. A spare process stands by; all are forked of a
-template, where the system has what that takes.
+same way, this is its outcome. The others are handed to other processes. A spare process stands by; all are forked,
+where the system has what that takes.
 """
 
 import time
@@ -15,9 +15,11 @@ from typing import Any, Self
 import structlog
 
 from stoat_ferret.errors import ConfigurationError, MediaError, ProbeCrashedError, ProbeTimeoutError
+from stoat_ferret.fork_server import ForkServer
 from stoat_ferret.media.grabber import FrameGrabber
 from stoat_ferret.media.process import (
     START_SECONDS,
+    WORKER_MODULE,
     WorkerLiedError,
     WorkerLostError,
     WorkerProcess,
@@ -34,7 +36,6 @@ from stoat_ferret.media.tasks import (
     message_of,
     outcome_of,
 )
-from stoat_ferret.media.template import Template
 from stoat_ferret.paths import display
 
 __all__ = ["FileStat", "FrameGrabber", "MediaFailure", "PictureWish", "ProbeOutcome", "ProbePool", "ProbeTask"]
@@ -82,6 +83,7 @@ class ProbePool:
         memory_limit_bytes: address space of one process.
         queue_depth: tasks handed to a process ahead, the one it works on included: enough for it to be at work while
             who drives the pool stores a batch of outcomes.
+        forks: forks the processes; without, a fork server of its own does.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class ProbePool:
         deadline_seconds: float = 30.0,
         memory_limit_bytes: int = 2 << 30,
         queue_depth: int = 32,
+        forks: ForkServer | None = None,
     ) -> None:
         if workers < 1 or queue_depth < 1 or deadline_seconds <= 0:
             raise ValueError("workers, queue_depth and deadline_seconds must be positive")
@@ -108,7 +111,8 @@ class ProbePool:
         self._dying: list[WorkerProcess] = []
         self._failed_starts = 0
         self._closed = False
-        self._template: Template | None = None
+        self._own_forks = None if forks is not None else ForkServer([WORKER_MODULE], environment)
+        self._forks = forks or self._own_forks
         self._seats = [_Seat(self._start()) for _ in range(workers)]
         self._spare = self._start()
 
@@ -196,24 +200,13 @@ class ProbePool:
             if not worker.reaped(max(0.0, until - time.monotonic())):
                 worker.kill()
         self._dying = [worker for worker in self._dying if not worker.reaped(CLOSE_SECONDS)]
-        if self._template is not None:
-            self._template.close()
+        if self._own_forks is not None:
+            self._own_forks.close()
         if self._dying:
             log.warning("probe_processes_left", pids=[worker.pid for worker in self._dying])
 
     def _start(self) -> WorkerProcess:
-        if self._template is None or self._template.lost:
-            self._renew_template()
-        return WorkerProcess(self._memory_limit, self._template)
-
-    def _renew_template(self) -> None:
-        if self._template is not None:
-            self._template.close()
-        try:
-            self._template = Template(environment())
-        except OSError as error:  # then each process is started by itself
-            self._template = None
-            log.info("probe_template_unavailable", reason=str(error))
+        return WorkerProcess(self._memory_limit, self._forks)
 
     def _hand_out(self) -> None:
         """Give tasks to processes: suspects alone to one that has nothing else, the others where fewest are queued."""

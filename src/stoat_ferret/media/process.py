@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-from stoat_ferret.media.template import Forked, Template, TemplateLostError
+from stoat_ferret.fork_server import Forked, ForkServer, NoForkError
 
 WORKER_MODULE = "stoat_ferret.media.worker"
 START_SECONDS = 60.0
@@ -49,10 +49,10 @@ class WorkerProcess:
 
     Args:
         memory_limit_bytes: address space it may have.
-        template: to fork it of; without, or where that fails, an interpreter is started.
+        forks: to fork it; without, or where that cannot be, an interpreter is started.
     """
 
-    def __init__(self, memory_limit_bytes: int, template: Template | None = None) -> None:
+    def __init__(self, memory_limit_bytes: int, forks: ForkServer | None = None) -> None:
         self.sandbox: dict[str, bool] | None = None
         """What the hello said; None until it came."""
         self.started = time.monotonic()
@@ -61,12 +61,12 @@ class WorkerProcess:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
-            self.process = self._started(theirs.fileno(), str(memory_limit_bytes), template)
+            self.process = self._started(theirs.fileno(), str(memory_limit_bytes), forks)
 
-    def _started(self, pipe: int, memory: str, template: Template | None) -> "Forked | subprocess.Popen[bytes]":
-        if template is not None:
-            with suppress(TemplateLostError):
-                return template.fork([memory], pipe, self._log.fileno())
+    def _started(self, pipe: int, memory: str, forks: ForkServer | None) -> "Forked | subprocess.Popen[bytes]":
+        if forks is not None:
+            with suppress(NoForkError):
+                return forks.fork(WORKER_MODULE, [memory], pipe, self._log.fileno())
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", WORKER_MODULE, str(pipe), memory],
             pass_fds=(pipe,),

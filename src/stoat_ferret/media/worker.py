@@ -32,6 +32,7 @@ from stoat_ferret.errors import (
     UnreadableFileError,
     UnsupportedMediaLibraryError,
 )
+from stoat_ferret.fork_server import name_this_process
 from stoat_ferret.media.fingerprint import bytes_hashed, fingerprint
 from stoat_ferret.media.frames import ImageFormat, thumbnail
 from stoat_ferret.media.probe import probe, require_safe_versions
@@ -59,6 +60,7 @@ _proc_files: dict[str, int] = {}
 
 def main(arguments: list[str]) -> None:
     """Serve the pipe whose descriptor is the first argument, until it ends."""
+    name_this_process("stoat-probe")
     # Ctrl-C and a service manager's stop reach the whole group; what to do about them is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

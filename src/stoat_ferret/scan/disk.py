@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from stoat_ferret.fork_server import ForkServer
 from stoat_ferret.scan.disk_process import DiskProcess, ProcessEndedError, Question, heard_of, reap
 
 AHEAD = 8
@@ -100,9 +101,11 @@ class DiskShelf:
     Args:
         limit_seconds: how long a disk may be silent about one question.
         processes: how many answer one scan's questions.
+        forks: forks them; without, an interpreter is started for each.
     """
 
-    def __init__(self, limit_seconds: float, processes: int | None = None) -> None:
+    def __init__(self, limit_seconds: float, processes: int | None = None, *, forks: ForkServer | None = None) -> None:
+        self._forks = forks
         self._limit = limit_seconds
         self._processes = processes or min(4, os.cpu_count() or 2)
         self._idle: list[DiskProcess] = []
@@ -124,7 +127,7 @@ class DiskShelf:
         try:
             return self._idle.pop()
         except IndexError:
-            return DiskProcess()
+            return DiskProcess(self._forks)
 
     def _put(self, process: DiskProcess) -> None:
         if len(self._idle) < MOST_IDLE:

@@ -9,7 +9,6 @@ import io
 import os
 import pickle
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from multiprocessing.connection import Connection
 from types import FunctionType
 from typing import Any
 
+from stoat_ferret.fork_server import Forked, ForkServer, NoForkError, name_this_process
 from stoat_ferret.scan.rules import Rules
 
 MODULE = "stoat_ferret.scan.disk_process"
@@ -33,7 +33,7 @@ MOST_RULES = 256
 LAST_SECONDS = 0.5
 """So long a parent that ends waits for those it killed."""
 
-_dying: "list[subprocess.Popen[bytes]]" = []
+_dying: "list[Forked | subprocess.Popen[bytes]]" = []
 
 
 class ProcessEndedError(Exception):
@@ -106,17 +106,16 @@ class _Pipe:
 
 
 class DiskProcess:
-    """One such process, as its parent sees it."""
+    """One such process, as its parent sees it.
 
-    def __init__(self) -> None:
+    Args:
+        forks: to fork it; without, or where that cannot be, an interpreter is started.
+    """
+
+    def __init__(self, forks: ForkServer | None = None) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C in a terminal is for the parent
-            )
+            self._process = _started(theirs.fileno(), forks)
         self._pipe = _Pipe(Connection(ours.detach()))
         self.questions: deque[Question] = deque()
         """What it was asked; it is at the first one."""
@@ -193,10 +192,21 @@ class DiskProcess:
     def end(self) -> None:
         """Kill it, and do not wait: one that a disk holds ends when the disk lets go of it."""
         self._pipe.connection.close()
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         _dying.append(self._process)
         reap()
+
+
+def _started(pipe: int, forks: ForkServer | None) -> "Forked | subprocess.Popen[bytes]":
+    if forks is not None:
+        with suppress(NoForkError):
+            return forks.fork(MODULE, [], pipe)
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", MODULE, str(pipe)],
+        pass_fds=(pipe,),
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C in a terminal is for the parent
+    )
 
 
 def heard_of(processes: Sequence[DiskProcess], timeout: float) -> list[DiskProcess]:
@@ -262,13 +272,14 @@ def _tells(function: Callable[..., Any]) -> bool:
     return isinstance(function, FunctionType) and "goes_on" in inspect.signature(function).parameters
 
 
-def main() -> None:
-    """Be the process."""
+def main(arguments: list[str]) -> None:
+    """Be the process: answer what comes through the pipe whose descriptor is the first argument."""
+    name_this_process("stoat-disk")
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(Connection(int(sys.argv[1])))
+        serve(Connection(int(arguments[0])))
     # Nothing is worth waiting for.
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

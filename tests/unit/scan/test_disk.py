@@ -54,7 +54,8 @@ def test_a_silent_disk_is_left_behind(shelf: DiskShelf) -> None:
         assert all(isinstance(found[number], TimeoutError) for number in silent)
         assert all(found[number] == b"x" for number in others)
         assert disk.call(str.encode, "y") == b"y"
-        assert not before & {each.pid for each in children()}
+        _, alive = psutil.wait_procs([each for each in children() if each.pid in before], timeout=10)
+        assert alive == []
 
 
 def test_a_question_that_ends_its_process_twice_is_given_up(shelf: DiskShelf) -> None:

@@ -25,6 +25,7 @@ from stoat_ferret.errors import (
     StoatError,
     StorageError,
 )
+from stoat_ferret.fork_server import ForkServer
 from stoat_ferret.jobs.context import JobCancelled, JobContext, JobWaits
 from stoat_ferret.jobs.model import Job, JobHandler, JobRequest
 from stoat_ferret.jobs.queue import AsyncJobQueue
@@ -229,7 +230,12 @@ def disk_limits(settings: Settings) -> DiskLimits:
     return DiskLimits(settings.scan_bytes_per_second, settings.device_concurrency)
 
 
-def probe_pool(settings: Settings, tally: ProbeTally | None = None, limits: DiskLimits | None = None) -> ProbePool:
+def probe_pool(
+    settings: Settings,
+    tally: ProbeTally | None = None,
+    limits: DiskLimits | None = None,
+    forks: ForkServer | None = None,
+) -> ProbePool:
     """Open probe processes as the settings say; the tally is told how long each file took.
 
     The limits are those of all pools that have them together.
@@ -240,6 +246,7 @@ def probe_pool(settings: Settings, tally: ProbeTally | None = None, limits: Disk
         workers=settings.probe_workers,
         deadline_seconds=settings.probe_timeout_seconds,
         memory_limit_bytes=settings.probe_memory_mib << 20,
+        forks=forks,
     )
 
 
