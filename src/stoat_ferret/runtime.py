@@ -159,15 +159,7 @@ def open_runtime(settings: Settings, *, in_memory_jobs: bool = False) -> Runtime
         open_pool = partial(probe_pool, settings, tally, disk_limits(settings), forks)
         pools, shunned = PoolShelf(open_pool), Shunned()
         pictures = PictureCache(settings.thumbnail_dir)
-        handlers = {
-            **_scan_handlers(settings, repository, queue, roots, disks, pools, shunned),
-            VERIFY_JOB_TYPE: make_verify_handler(repository, open_disk=disks.open, here=roots.here_or_same),
-            THUMBNAILS_JOB_TYPE: make_thumbnails_handler(
-                repository, pictures, pools, open_disk=disks.open, here=roots.here_or_same
-            ),
-            PURGE_JOB_TYPE: make_purge_handler(repository),
-            MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, catalogue, settings),
-        }
+        handlers = _handlers(settings, repository, queue, roots, disks, pools, shunned, pictures)
         if isinstance(queue, InMemoryJobQueue):
             for job_type, handler in handlers.items():
                 queue.register_handler(job_type, handler)
@@ -197,14 +189,15 @@ def _worker_died(store: JobStore, pid: int) -> None:
         store.count({WORKER_RESTARTS: 1})
 
 
-def _scan_handlers(
+def _handlers(
     settings: Settings,
     repository: LibraryRepository,
-    queue: AsyncJobQueue,
+    queue: ThreadedJobQueue | InMemoryJobQueue,
     roots: Roots,
     disks: DiskShelf,
     pools: PoolShelf,
     shunned: Shunned,
+    pictures: PictureCache,
 ) -> dict[str, JobHandler]:
     # Only on Postgres can there be workers elsewhere; a single machine's processors are busy with one scan.
     share_out = settings.database_url is not None
@@ -222,6 +215,12 @@ def _scan_handlers(
         PART_JOB_TYPE: make_part_handler(
             queue, repository, settings, pools, shunned, open_disk=disks.open, here=roots.here_or_same
         ),
+        VERIFY_JOB_TYPE: make_verify_handler(repository, open_disk=disks.open, here=roots.here_or_same),
+        THUMBNAILS_JOB_TYPE: make_thumbnails_handler(
+            repository, pictures, pools, open_disk=disks.open, here=roots.here_or_same
+        ),
+        PURGE_JOB_TYPE: make_purge_handler(repository),
+        MAINTENANCE_JOB_TYPE: make_maintenance_handler(queue, queue.store.database, repository.database, settings),
     }
 
 
