@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import pytest
+from pydantic import TypeAdapter
 
 from stoat_ferret.errors import (
     IncompleteFileError,
@@ -68,7 +69,7 @@ def test_an_ordinary_clip() -> None:
     assert [stream.language for stream in info.streams[1:4]] == ["eng", "deu", "fra"]
     assert info.streams[2].channel_layout == "stereo"
     assert info.bit_rate is not None
-    assert MediaInfo.from_json(json.loads(json.dumps(info.to_json()))) == info
+    assert TypeAdapter(MediaInfo).validate_json(json.dumps(info.to_json()), strict=True) == info
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ What files say of themselves may hold anything. Postgres takes neither NUL chara
 database takes half a surrogate pair, so these types put something else in their place, in both databases alike.
 """
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy import JSON, BigInteger, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -25,7 +25,7 @@ RowId = BigInteger().with_variant(Integer, "sqlite")
 Whole = BigInteger().with_variant(Integer, "sqlite")
 """A whole number of 64 bits: what files claim of their width or channels may need more than Postgres's integer has."""
 
-_ODD_IN_JSON = ("\\u0000", "\\ud", "NaN", "Infinity")
+_ODD_IN_JSON = ("\\u0000", "NaN", "Infinity")
 _REPLACED = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 
 
@@ -84,7 +84,10 @@ def _quickly(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def process(value: Any) -> Any:
         if value is None:
             return plain(value)
-        written = json.dumps(value)  # in ASCII: halves of surrogate pairs, and whole ones, are escapes in it
+        try:
+            written = to_json(value).decode()
+        except PydanticSerializationError:  # halves of surrogate pairs
+            return plain(value)
         return plain(value) if any(odd in written for odd in _ODD_IN_JSON) else written
 
     return process

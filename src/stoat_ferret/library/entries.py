@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,7 +122,7 @@ def _video_values(result: FileResult) -> dict[str, Any]:
         "path_bytes": result.path,
         "path": shown,
         "filename": shown.rpartition("/")[2],
-        **asdict(result.key),
+        **result.key.columns(),
         "birth_ns": result.birth_ns,
         "modified_at": result.key.mtime_ns // 1_000,
         "state": "available",
@@ -192,7 +192,7 @@ def store_rejects(
         {
             "folder_pk": folder_pk,
             "path_bytes": result.path,
-            **asdict(result.key),
+            **result.key.columns(),
             "outcome": result.outcome,
             "code": result.code,
             "reason": result.reason,
@@ -209,7 +209,7 @@ def store_rejects(
     broken = [
         {
             "video_pk": present[result.path].pk,
-            **asdict(result.key),
+            **result.key.columns(),
             "modified_at": result.key.mtime_ns // 1_000,
             "updated_at": now,
             "state": "broken",

@@ -58,6 +58,10 @@ class FileKey:
         """
         return cls(size, max(-_HALF, min(mtime_ns, _HALF - 1)), _signed(inode), _signed(device))
 
+    def columns(self) -> dict[str, int]:
+        """Give it as columns of a row; `asdict` takes ten times as long, and a scan asks for every file."""
+        return {"size": self.size, "mtime_ns": self.mtime_ns, "inode": self.inode, "device": self.device}
+
     def same_content(self, other: "FileKey") -> bool:
         """True where size and time are the same, whatever the inode: it is another one after some remounts."""
         return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)

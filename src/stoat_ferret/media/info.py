@@ -153,19 +153,10 @@ class MediaInfo:
     tags: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain JSON values; `from_json` reverses it."""
+        """Give it as plain JSON values: what is known, and nothing of what is not."""
         parts = {name: [known(part) for part in getattr(self, name)] for name in ("streams", "chapters")}
         location = {} if self.location is None else {"location": known(self.location)}
         return known(self) | parts | location
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "MediaInfo":
-        """Rebuild what `to_json` gave; what lacks is not known."""
-        streams = tuple(StreamInfo(**_with_tuples(stream)) for stream in data.get("streams", ()))
-        chapters = tuple(ChapterInfo(**chapter) for chapter in data.get("chapters", ()))
-        place = data.get("location")
-        location = None if place is None else Location(**place)
-        return cls(**{**data, "streams": streams, "chapters": chapters, "location": location})
 
 
 Part = StreamInfo | ChapterInfo | MediaInfo | Location
@@ -174,7 +165,6 @@ _getters = {
     for kind in (StreamInfo, ChapterInfo, MediaInfo, Location)
 }
 """All fields at once, which is quicker than one after the other."""
-_TUPLES = ("disposition", "mastering_primaries")
 
 
 def known(part: Part) -> dict[str, Any]:
@@ -199,7 +189,3 @@ def _unknown(kind: type[Part]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _with_tuples(stream: dict[str, Any]) -> dict[str, Any]:
-    return stream | {name: tuple(stream[name]) for name in _TUPLES if stream.get(name) is not None}

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
@@ -24,10 +24,10 @@ from stoat_ferret.media.process import (
     WorkerLostError,
     WorkerProcess,
     environment,
-    parse,
     readable,
 )
 from stoat_ferret.media.tasks import (
+    Answer,
     FileStat,
     MediaFailure,
     PictureWish,
@@ -35,6 +35,7 @@ from stoat_ferret.media.tasks import (
     ProbeTask,
     message_of,
     outcome_of,
+    read_answer,
 )
 from stoat_ferret.paths import display
 
@@ -64,7 +65,7 @@ class _Seat:
     worker: WorkerProcess
     queue: deque[_Entry] = field(default_factory=deque)
     since: float = 0.0
-    answer: dict[str, Any] | None = None
+    answer: Answer | None = None
     """To the first of them, where its picture is still to come."""
 
     def fileno(self) -> int:
@@ -274,8 +275,8 @@ class ProbePool:
             raise WorkerLiedError("An answer came to no task.")
         image: bytes | None = None
         if seat.answer is None:
-            answer = parse(message)
-            if answer.get("image"):
+            answer = read_answer(message)
+            if answer.image:
                 seat.answer = answer
                 return False
         else:
@@ -284,9 +285,9 @@ class ProbePool:
         seat.queue.popleft()
         seat.since = time.monotonic()
         self._outcomes.append(outcome)
-        if "traceback" in answer:
-            log.error("probe_failed", path=display(outcome.task.path), traceback=answer["traceback"])
-        return bool(answer.get("retiring"))
+        if answer.traceback is not None:
+            log.error("probe_failed", path=display(outcome.task.path), traceback=answer.traceback)
+        return answer.retiring
 
     def _is_timed(self, seat: _Seat) -> bool:
         return bool(seat.queue) or not seat.worker.ready

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.process import WorkerLiedError
 from stoat_ferret.paths import encode_base64
@@ -74,6 +76,28 @@ class ProbeOutcome:
     """It ends before what its own headers say, though it can be examined."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a probe process says of a task."""
+
+    stat: FileStat | None
+    fingerprint: str | None
+    info: MediaInfo | None
+    error: MediaFailure | None
+    bytes_read: int
+    seconds: float
+    cut_short: bool = False
+    image: bool = False
+    """A picture follows, as a message of its own."""
+    retiring: bool = False
+    """The process ends now; that is nobody's fault."""
+    traceback: str | None = None
+    """Of what nobody foresaw."""
+
+
+_ANSWERS = TypeAdapter(Answer)
+
+
 def message_of(task: ProbeTask) -> dict[str, Any]:
     """Give what a process is sent for a task."""
     asked: dict[str, Any] = {"kind": "probe", "path": encode_base64(task.path), "follow_symlink": task.follow_symlink}
@@ -82,30 +106,40 @@ def message_of(task: ProbeTask) -> dict[str, Any]:
     return asked
 
 
-def outcome_of(task: ProbeTask, answer: dict[str, Any], image: bytes | None = None) -> ProbeOutcome:
+def read_answer(message: bytes) -> Answer:
     """Read an answer, which comes from a process that reads hostile files.
 
     Raises:
         WorkerLiedError: it is not of the agreed shape.
     """
-    if (image is not None) != (task.picture is not None and answer.get("error") is None):
+    try:
+        return _ANSWERS.validate_json(message, strict=True)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        msg = f"The answer is not of the agreed shape: {first['msg']} ({place or 'as a whole'})"
+        raise WorkerLiedError(msg) from problem
+
+
+def outcome_of(task: ProbeTask, answer: Answer, image: bytes | None = None) -> ProbeOutcome:
+    """Turn a whole answer into the outcome of its task.
+
+    Raises:
+        WorkerLiedError: there is a picture that nobody wished for, or none, or one that is none.
+    """
+    if (image is not None) != (task.picture is not None and answer.error is None):
         raise WorkerLiedError("A picture came that nobody wished for, or none did.")
     if image is not None and not 0 < len(image) <= MOST_PICTURE_BYTES:
         msg = f"A picture of {len(image)} bytes came."
         raise WorkerLiedError(msg)
-    try:
-        error = answer["error"]
-        return ProbeOutcome(
-            task=task,
-            info=MediaInfo.from_json(answer["info"]) if answer["info"] is not None else None,
-            fingerprint=str(answer["fingerprint"]) if answer["fingerprint"] is not None else None,
-            stat=FileStat(**answer["stat"]) if answer["stat"] is not None else None,
-            bytes_read=int(answer["bytes_read"]),
-            seconds=float(answer["seconds"]),
-            error=MediaFailure(**error) if error is not None else None,
-            image=image,
-            cut_short=answer.get("cut_short") is True,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        msg = f"The answer is not of the agreed shape: {problem!r}"
-        raise WorkerLiedError(msg) from problem
+    return ProbeOutcome(
+        task=task,
+        info=answer.info,
+        fingerprint=answer.fingerprint,
+        stat=answer.stat,
+        bytes_read=answer.bytes_read,
+        seconds=answer.seconds,
+        error=answer.error,
+        image=image,
+        cut_short=answer.cut_short,
+    )

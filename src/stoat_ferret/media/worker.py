@@ -95,7 +95,8 @@ def _end_with_parent(descriptor: int) -> None:
 
 
 def _send(pipe: Connection, message: Json) -> None:
-    pipe.send_bytes(json.dumps(message).encode("ascii"))
+    # What files say of themselves may hold halves of surrogate pairs, which no reader of JSON has to take.
+    pipe.send_bytes(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _serve(pipe: Connection, task: Json) -> bool:
