@@ -93,7 +93,7 @@ class ProbePool:
         workers: int = 2,
         deadline_seconds: float = 30.0,
         memory_limit_bytes: int = 2 << 30,
-        queue_depth: int = 32,
+        queue_depth: int = 192,
         forks: ForkServer | None = None,
     ) -> None:
         if workers < 1 or queue_depth < 1 or deadline_seconds <= 0:

@@ -19,6 +19,9 @@ from stoat_ferret.fork_server import Forked, ForkServer, NoForkError
 WORKER_MODULE = "stoat_ferret.media.worker"
 START_SECONDS = 60.0
 """A process that has not said hello by then will not. Importing FFmpeg takes 0.1 s, but far longer from a slow disk."""
+PIPE_BYTES = 1 << 20
+"""Asked of the system for each direction, which gives what it allows, on Linux 416 KiB: so many answers do not wait for who
+stores others meanwhile."""
 MOST_BYTES = 64 * 1024 * 1024
 """No message is longer. The length comes from a process that reads hostile files."""
 _LENGTH = struct.Struct("!i")
@@ -59,6 +62,8 @@ class WorkerProcess:
         self._received = bytearray()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._socket, theirs = socket.socketpair()
+        for end in (self._socket, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIPE_BYTES)
         self._socket.setblocking(False)
         with theirs:
             self.process = self._started(theirs.fileno(), str(memory_limit_bytes), forks)
