@@ -166,13 +166,12 @@ def _cover(packet: Any) -> Fields | None:
     said = covers.jpeg(content_of(packet))
     if said is None:
         return None
-    ratio = said.sample_aspect_ratio
     return {
         "profile": said.profile,
         "width": said.width,
         "height": said.height,
         "pixel_format": said.pixel_format,
-        "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}" if ratio else None,
+        "sample_aspect_ratio": picture.ratio_text(said.sample_aspect_ratio),
         "color_range": picture.RANGES[2],
         "color_space": "bt470bg",
     }
@@ -196,10 +195,9 @@ def _h264(stream: Any, header: bytes) -> Fields | None:
     if said.colours is not None:
         if _contradicts(said.colours, context):
             return None
-        fields |= _colours(said.colours)
+        fields |= picture.colours(*said.colours)
     if not stream.sample_aspect_ratio and said.sample_aspect_ratio:
-        ratio = said.sample_aspect_ratio
-        fields["sample_aspect_ratio"] = f"{ratio.numerator}:{ratio.denominator}"
+        fields["sample_aspect_ratio"] = picture.ratio_text(said.sample_aspect_ratio)
     return fields
 
 
@@ -211,31 +209,20 @@ def _with_decoder(stream: Any) -> Fields | None:
     colours = parameters.Colours(decoder.color_primaries, decoder.color_trc, decoder.colorspace)
     if _contradicts(colours, context):
         return None
-    fields: Fields = {
+    return {
         "pixel_format": decoder.pix_fmt,
         "profile": decoder.profile or context.profile or None,
         "level": picture.level(decoder.level) or picture.level(context.level),
         "color_range": picture.RANGES.get(decoder.color_range) or picture.RANGES.get(context.color_range),
-        **_colours(colours),
+        "sample_aspect_ratio": picture.ratio_text(stream.sample_aspect_ratio or decoder.sample_aspect_ratio),
+        **picture.colours(*colours),
     }
-    ratio = stream.sample_aspect_ratio or decoder.sample_aspect_ratio
-    fields["sample_aspect_ratio"] = f"{ratio.numerator}:{ratio.denominator}" if ratio else None
-    return fields
 
 
 def _contradicts(said: parameters.Colours, context: Any) -> bool:
     """Tell whether the container says something else than the stream: decoders do not agree on what holds then."""
     container = (context.color_primaries, context.color_trc, context.colorspace)
-    of_both = zip((said.primaries, said.transfer, said.matrix), container, strict=True)
-    return any(theirs not in (stream, _UNSPECIFIED) for stream, theirs in of_both)
-
-
-def _colours(said: parameters.Colours) -> Fields:
-    return {
-        "color_primaries": picture.PRIMARIES.get(said.primaries),
-        "color_transfer": picture.TRANSFERS.get(said.transfer),
-        "color_space": picture.SPACES.get(said.matrix),
-    }
+    return any(theirs not in (stream, _UNSPECIFIED) for stream, theirs in zip(said, container, strict=True))
 
 
 def _decoder(context: Any) -> Any:

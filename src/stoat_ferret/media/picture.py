@@ -36,6 +36,15 @@ _STANDARD_RANGE = {
 }  # fmt: skip
 
 
+def colours(primaries: int, transfer: int, matrix: int) -> dict[str, str | None]:
+    """Name how numbers stand for colours, as fields of `StreamInfo`: None for each number that says nothing."""
+    return {
+        "color_primaries": PRIMARIES.get(primaries),
+        "color_transfer": TRANSFERS.get(transfer),
+        "color_space": SPACES.get(matrix),
+    }
+
+
 def dynamic_range(
     *, transfer: str | None, bits: int | None, dolby_vision: bool, side_data: Iterable[str] | None = None
 ) -> Hdr | None:
@@ -77,6 +86,11 @@ def clockwise(anticlockwise: float | None, *, display_matrix: bool) -> int | Non
     if abs(quarters) > 4 or abs(quarters - round(quarters)) > 0.02:
         return None
     return round(quarters) % 4 * 90
+
+
+def ratio_text(ratio: Fraction | None) -> str | None:
+    """Write an aspect ratio as `width:height`; None for none, and for zero, by which FFmpeg says that it is unknown."""
+    return f"{ratio.numerator}:{ratio.denominator}" if ratio else None
 
 
 def display_size(

@@ -116,20 +116,17 @@ def _is_bare_aac(context: Any) -> bool:
 
 
 def _video_fields(stream: Any, context: Any) -> dict[str, Any]:
-    ratio = stream.sample_aspect_ratio
     return {
         "level": picture.level(context.level),
         "width": context.width or None,
         "height": context.height or None,
-        "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}" if ratio else None,
+        "sample_aspect_ratio": picture.ratio_text(stream.sample_aspect_ratio),
         "pixel_format": context.pix_fmt,
         "frame_rate": timing.rate_text(_average_rate(stream)),
         "real_frame_rate": timing.rate_text(stream.base_rate),
         "field_order": picture.FIELD_ORDERS.get(context.field_order),
         "color_range": picture.RANGES.get(context.color_range),
-        "color_primaries": picture.PRIMARIES.get(context.color_primaries),
-        "color_transfer": picture.TRANSFERS.get(context.color_trc),
-        "color_space": picture.SPACES.get(context.colorspace),
+        **picture.colours(context.color_primaries, context.color_trc, context.colorspace),
     }
 
 
@@ -151,10 +148,10 @@ def from_shape_and_format(fields: dict[str, Any], raw_bits: int | None) -> dict[
 
 
 @lru_cache(maxsize=256)
-def _display_shape(sample_aspect_ratio: str, width: int, height: int) -> Mapping[str, str]:
+def _display_shape(sample_aspect_ratio: str, width: int, height: int) -> Mapping[str, str | None]:
     shape = Fraction(sample_aspect_ratio.replace(":", "/")) * width / height
     known = max(shape.numerator, shape.denominator) <= _LARGEST_RATIO
-    return {"display_aspect_ratio": f"{shape.numerator}:{shape.denominator}"} if known else {}
+    return {"display_aspect_ratio": picture.ratio_text(shape)} if known else {}
 
 
 @cache

@@ -27,6 +27,21 @@ def test_no_matrix_is_no_turn_but_a_strange_one_is_unknown() -> None:
     assert picture.clockwise(None, display_matrix=True) is None
 
 
+def test_colours_are_named_where_their_numbers_say_something() -> None:
+    """2 is what says nothing, and RGB has the number 0."""
+    assert picture.colours(9, 16, 0) == {
+        "color_primaries": "bt2020",
+        "color_transfer": "smpte2084",
+        "color_space": "gbr",
+    }
+    assert set(picture.colours(2, 2, 2).values()) == {None}
+
+
+def test_a_ratio_that_is_not_known_is_not_written() -> None:
+    """FFmpeg calls it zero, PyAV none."""
+    assert [picture.ratio_text(ratio) for ratio in (Fraction(8, 6), Fraction(0), None)] == ["4:3", None, None]
+
+
 @given(SIDES, SIDES, st.sampled_from([0, 90, 180, 270]))
 def test_square_samples_only_turn(width: int, height: int, rotation: int) -> None:
     """Turning twice gives the picture back."""

@@ -6,6 +6,7 @@ Pure functions over bytes. They answer only where they are sure to understand al
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from stoat_ferret.media.codecs.bits import Bits, TooShortError
 
@@ -28,8 +29,7 @@ _SYNC_EXTENSION = 0x2B7
 _SPECTRAL_BAND_REPLICATION = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Colours:
+class Colours(NamedTuple):
     """How numbers stand for colours, as Rec. ITU-T H.273 counts the ways."""
 
     primaries: int

@@ -267,7 +267,7 @@ def _track_header(data: bytes, box: Box, track: Track) -> None:
     if shape:
         if max(shape.numerator, shape.denominator) >= 1 << 31:
             raise NotUnderstoodError
-        track.fields["sample_aspect_ratio"] = f"{shape.numerator}:{shape.denominator}"
+        track.fields["sample_aspect_ratio"] = picture.ratio_text(shape)
 
 
 def _look_at_packets(source: Source, tracks: list[Track], early: int) -> None:

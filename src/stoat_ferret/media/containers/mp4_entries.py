@@ -170,22 +170,14 @@ def _shape(data: bytes, start: int, end: int) -> Fraction:
 
 
 def _said(found: parameters.Colours | None) -> Fields:
-    if found is None:
-        return {}
-    return {
-        "color_primaries": picture.PRIMARIES.get(found.primaries),
-        "color_transfer": picture.TRANSFERS.get(found.transfer),
-        "color_space": picture.SPACES.get(found.matrix),
-    }
+    return {} if found is None else picture.colours(*found)
 
 
 def _agree(container: parameters.Colours | None, stream: parameters.Colours) -> None:
     """Make sure that the container says nothing else than the stream: decoders do not agree on what holds then."""
     if container is None:
         return
-    theirs = (container.primaries, container.transfer, container.matrix)
-    ours = (stream.primaries, stream.transfer, stream.matrix)
-    if any(their not in (our, _UNSPECIFIED) for our, their in zip(ours, theirs, strict=True)):
+    if any(theirs not in (ours, _UNSPECIFIED) for ours, theirs in zip(stream, container, strict=True)):
         raise NotUnderstoodError
 
 

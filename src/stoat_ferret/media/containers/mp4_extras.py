@@ -26,13 +26,12 @@ def cover(data: bytes, place: tuple[int, int], index: int, duration: int) -> Str
     said = covers.jpeg(data[place[0] : place[1]])
     if said is None:
         raise NotUnderstoodError
-    ratio = said.sample_aspect_ratio
     fields = {
         "profile": said.profile,
         "width": said.width,
         "height": said.height,
         "pixel_format": said.pixel_format,
-        "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}" if ratio else None,
+        "sample_aspect_ratio": picture.ratio_text(said.sample_aspect_ratio),
         "color_range": picture.RANGES[2],
         "color_space": "bt470bg",
     }

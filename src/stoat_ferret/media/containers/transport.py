@@ -232,17 +232,13 @@ def _picture(sequence: units.Sequence, rate: Fraction) -> Fields:
         "real_frame_rate": timing.rate_text(rate),
         "field_order": "progressive",
         "rotation": 0,
+        "sample_aspect_ratio": picture.ratio_text(said.sample_aspect_ratio),
     }
     if said.full_range is not None:
         fields["color_range"] = picture.RANGES[2 if said.full_range else 1]
     if said.colours is not None:
-        fields["color_primaries"] = picture.PRIMARIES.get(said.colours.primaries)
-        fields["color_transfer"] = picture.TRANSFERS.get(said.colours.transfer)
-        fields["color_space"] = picture.SPACES.get(said.colours.matrix)
+        fields |= picture.colours(*said.colours)
         _require(fields["color_transfer"] != picture.PQ)
-    ratio = said.sample_aspect_ratio
-    if ratio is not None:
-        fields["sample_aspect_ratio"] = f"{ratio.numerator}:{ratio.denominator}"
     return fields | from_shape_and_format(fields, None)
 
 
