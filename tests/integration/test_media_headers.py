@@ -9,6 +9,7 @@ import pytest
 
 from stoat_ferret.errors import StoatError
 from stoat_ferret.media import headers, probe
+from stoat_ferret.media.codecs import decoders
 from stoat_ferret.media.formats import OPEN_OPTIONS
 from stoat_ferret.media.info import MediaInfo
 from stoat_ferret.media.source import opened
@@ -114,7 +115,7 @@ def test_where_they_do_not_the_decoders_are_asked(fields: dict[str, Any]) -> Non
 
 def test_no_decoder_is_opened_for_what_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """H.264 with AAC above all."""
-    monkeypatch.setattr(headers, "_decoder", None)
+    monkeypatch.setattr(decoders, "bare", None)
     assert by_headers(clip_file(audio=(AudioTrack(channels=2),))) is not None
 
 

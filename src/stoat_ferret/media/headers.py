@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 
 from stoat_ferret.media import picture
-from stoat_ferret.media.codecs import covers, packets, parameters, sei
+from stoat_ferret.media.codecs import covers, decoders, packets, parameters, sei
 from stoat_ferret.media.containers.demuxed import content_of
 from stoat_ferret.media.source import Source
 
@@ -142,9 +142,9 @@ def _picture(name: str, stream: Any, header: bytes, packet: bytes) -> Fields | N
         case "h264" if packets.h264_picture(packet, header):
             return _h264(stream, header)
         case "hevc" if sei.hevc_is_configured(header, packet):
-            return _with_decoder(stream)
+            return _with_decoder(stream, header)
         case "av1":
-            return _with_decoder(stream)
+            return _with_decoder(stream, header)
     return None
 
 
@@ -156,9 +156,9 @@ def _sound(name: str, context: Any, header: bytes) -> Fields | None:
                 return None
             return {"profile": said.profile, "channel_layout": said.channel_layout}
         case "alac":
-            return _lossless(context, parameters.alac(header))
+            return _lossless(context, header, parameters.alac(header))
         case "flac" if context.layout.nb_channels <= 2:  # what order more of them are in is said in another part
-            return _lossless(context, parameters.flac(header))
+            return _lossless(context, header, parameters.flac(header))
     return None
 
 
@@ -177,8 +177,8 @@ def _cover(packet: Any) -> Fields | None:
     }
 
 
-def _lossless(context: Any, bits: int | None) -> Fields | None:
-    decoder = None if bits is None else _decoder(context)
+def _lossless(context: Any, header: bytes, bits: int | None) -> Fields | None:
+    decoder = None if bits is None else decoders.bare(context.codec.name, header)
     if decoder is None or decoder.layout.nb_channels != context.layout.nb_channels:
         return None
     return {"channel_layout": decoder.layout.name, "bits_per_sample": bits}
@@ -201,21 +201,18 @@ def _h264(stream: Any, header: bytes) -> Fields | None:
     return fields
 
 
-def _with_decoder(stream: Any) -> Fields | None:
+def _with_decoder(stream: Any, header: bytes) -> Fields | None:
     context = stream.codec_context
-    decoder = _decoder(context)
-    if decoder is None or not decoder.pix_fmt or (decoder.width, decoder.height) != (context.width, context.height):
-        return None
-    colours = parameters.Colours(decoder.color_primaries, decoder.color_trc, decoder.colorspace)
-    if _contradicts(colours, context):
+    said = decoders.opened(context.codec.name, header)
+    if said is None or said.size != (context.width, context.height) or _contradicts(said.colours, context):
         return None
     return {
-        "pixel_format": decoder.pix_fmt,
-        "profile": decoder.profile or context.profile or None,
-        "level": picture.level(decoder.level) or picture.level(context.level),
-        "color_range": picture.RANGES.get(decoder.color_range) or picture.RANGES.get(context.color_range),
-        "sample_aspect_ratio": picture.ratio_text(stream.sample_aspect_ratio or decoder.sample_aspect_ratio),
-        **picture.colours(*colours),
+        "pixel_format": said.pixel_format,
+        "profile": said.profile or context.profile or None,
+        "level": picture.level(said.level) or picture.level(context.level),
+        "color_range": picture.RANGES.get(said.full_range) or picture.RANGES.get(context.color_range),
+        "sample_aspect_ratio": picture.ratio_text(stream.sample_aspect_ratio or said.sample_aspect_ratio),
+        **picture.colours(*said.colours),
     }
 
 
@@ -223,17 +220,3 @@ def _contradicts(said: parameters.Colours, context: Any) -> bool:
     """Tell whether the container says something else than the stream: decoders do not agree on what holds then."""
     container = (context.color_primaries, context.color_trc, context.colorspace)
     return any(theirs not in (stream, _UNSPECIFIED) for stream, theirs in zip(said, container, strict=True))
-
-
-def _decoder(context: Any) -> Any:
-    """Open a decoder on a stream's header, and feed it nothing; None where it will not have it."""
-    decoder: Any = av.CodecContext.create(context.codec.name, "r")
-    decoder.extradata = context.extradata
-    decoder.thread_count = 1
-    try:
-        decoder.open()
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        return None
-    return decoder

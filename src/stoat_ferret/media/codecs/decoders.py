@@ -9,6 +9,9 @@ import av
 
 from stoat_ferret.media.codecs import parameters
 
+_LONGEST_REMEMBERED = 16 * 1024
+"""Bytes of a header: a file may hold one of any length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -24,17 +27,34 @@ class Opened:
     sample_aspect_ratio: Fraction | None
 
 
-@lru_cache(maxsize=64)
 def opened(codec: str, header: bytes) -> Opened | None:
+    """Give what a decoder says that is opened as by `bare`, of pictures; None also where it says nothing of them.
+
+    Films of one camera or encoder have the same header; what was said of those seen last is remembered.
+    """
+    return (_remembered if len(header) <= _LONGEST_REMEMBERED else _said)(codec, header)
+
+
+def _said(codec: str, header: bytes) -> Opened | None:
+    decoder = bare(codec, header)
+    if decoder is None or not decoder.pix_fmt:
+        return None
+    colours = parameters.Colours(decoder.color_primaries, decoder.color_trc, decoder.colorspace)
+    size, ratio = (decoder.width, decoder.height), decoder.sample_aspect_ratio
+    profile = decoder.profile or None
+    return Opened(size, decoder.pix_fmt, profile, decoder.level, decoder.color_range, colours, ratio or None)
+
+
+_remembered = lru_cache(maxsize=64)(_said)
+
+
+def bare(name: str, header: bytes) -> Any:
     """Open a decoder on a stream's header and feed it nothing; None where it will not have it.
 
-    Films of one camera or encoder have the same; those seen last are remembered.
-
     Args:
-        codec: FFmpeg's name.
+        name: FFmpeg's, of the codec or of a decoder.
         header: as containers hold it.
     """
-    name: str = av.Codec(codec, "r").name
     decoder: Any = av.CodecContext.create(name, "r")
     decoder.extradata = header
     decoder.thread_count = 1
@@ -44,9 +64,4 @@ def opened(codec: str, header: bytes) -> Opened | None:
         if isinstance(error, MemoryError):
             raise
         return None
-    if not decoder.pix_fmt:
-        return None
-    colours = parameters.Colours(decoder.color_primaries, decoder.color_trc, decoder.colorspace)
-    size, ratio = (decoder.width, decoder.height), decoder.sample_aspect_ratio
-    profile = decoder.profile or None
-    return Opened(size, decoder.pix_fmt, profile, decoder.level, decoder.color_range, colours, ratio or None)
+    return decoder
