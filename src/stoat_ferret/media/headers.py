@@ -164,17 +164,7 @@ def _sound(name: str, context: Any, header: bytes) -> Fields | None:
 
 def _cover(packet: Any) -> Fields | None:
     said = covers.jpeg(content_of(packet))
-    if said is None:
-        return None
-    return {
-        "profile": said.profile,
-        "width": said.width,
-        "height": said.height,
-        "pixel_format": said.pixel_format,
-        "sample_aspect_ratio": picture.ratio_text(said.sample_aspect_ratio),
-        "color_range": picture.RANGES[2],
-        "color_space": "bt470bg",
-    }
+    return None if said is None else said.fields
 
 
 def _lossless(context: Any, header: bytes, bits: int | None) -> Fields | None:

@@ -50,6 +50,19 @@ def test_jpeg(data: bytes, found: Jpeg | None) -> None:
     assert jpeg(data) == found
 
 
+def test_a_jpeg_s_fields() -> None:
+    """The range is full and the matrix that of BT.601, as in every JFIF file."""
+    assert Jpeg("Baseline", 640, 480, "yuvj420p", Fraction(2)).fields == {
+        "profile": "Baseline",
+        "width": 640,
+        "height": 480,
+        "pixel_format": "yuvj420p",
+        "sample_aspect_ratio": "2:1",
+        "color_range": "pc",
+        "color_space": "bt470bg",
+    }
+
+
 @given(st.binary(max_size=120))
 def test_any_bytes_are_judged(data: bytes) -> None:
     """They come from files that anybody may have made."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
+
+from stoat_ferret.media import picture
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FRAMES = {0xC0: "Baseline", 0xC2: "Progressive"}
@@ -26,6 +29,19 @@ class Jpeg:
     height: int
     pixel_format: str
     sample_aspect_ratio: Fraction | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The same as fields of `StreamInfo`, with the range and the matrix that JFIF stands for (Rec. ITU-T T.871)."""
+        return {
+            "profile": self.profile,
+            "width": self.width,
+            "height": self.height,
+            "pixel_format": self.pixel_format,
+            "sample_aspect_ratio": picture.ratio_text(self.sample_aspect_ratio),
+            "color_range": picture.RANGES[2],
+            "color_space": picture.SPACES[5],
+        }
 
 
 def jpeg(data: bytes) -> Jpeg | None:

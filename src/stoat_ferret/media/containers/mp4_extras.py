@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stoat_ferret.media import picture, streams
+from stoat_ferret.media import streams
 from stoat_ferret.media.codecs import covers
 from stoat_ferret.media.containers import mp4_tables, mp4_tags
 from stoat_ferret.media.containers.boxes import NotUnderstoodError, part
@@ -26,15 +26,7 @@ def cover(data: bytes, place: tuple[int, int], index: int, duration: int) -> Str
     said = covers.jpeg(data[place[0] : place[1]])
     if said is None:
         raise NotUnderstoodError
-    fields = {
-        "profile": said.profile,
-        "width": said.width,
-        "height": said.height,
-        "pixel_format": said.pixel_format,
-        "sample_aspect_ratio": picture.ratio_text(said.sample_aspect_ratio),
-        "color_range": picture.RANGES[2],
-        "color_space": "bt470bg",
-    }
+    fields = said.fields
     fields |= streams.from_shape_and_format(fields, None)
     lasts = (duration * _COVER_UNITS + _MICROSECONDS // 2) // _MICROSECONDS
     return StreamInfo(
@@ -47,7 +39,7 @@ def cover(data: bytes, place: tuple[int, int], index: int, duration: int) -> Str
         duration=round(lasts / _COVER_UNITS, 6) or None,
         real_frame_rate=f"{_COVER_UNITS}/1",
         rotation=0,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
 
 
