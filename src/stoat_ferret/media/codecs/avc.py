@@ -229,26 +229,13 @@ def _check_usability(bits: _Checked) -> bool:
         bits.most(5)
     if bits.take(1) and (not bits.take(32) or not bits.take(33) >> 1):
         raise _UnusualError
-    if any([_check_buffer(bits) for _ in range(2) if bits.take(1)]):  # noqa: C419 - each has to be read
-        bits.take(1)
+    parameters.pass_buffers(bits)
     timed = bool(bits.take(1))
     if bits.take(1):
         bits.take(1)
         for limit in (16, 16, 32, 32, 16, 16):
             bits.most(limit)
     return timed
-
-
-def _check_buffer(bits: _Checked) -> bool:
-    """Pass over the parameters of the hypothetical decoder (Rec. ITU-T H.264, E.1.2)."""
-    count = bits.most(31) + 1
-    bits.take(8)
-    for _ in range(count):
-        bits.golomb()
-        bits.golomb()
-        bits.take(1)
-    bits.take(20)
-    return True
 
 
 def _picture(unit: bytes, sequence: int) -> int:

@@ -178,19 +178,30 @@ def _times(bits: Bits, found: _Usability) -> None:
     if bits.take(1):
         units, scale = bits.take(32), bits.take(32)
         bits.take(1)
-    buffered = False
-    for _ in range(2):
-        if bits.take(1):
-            _pass_buffer(bits)
-            buffered = True
-    if buffered:
-        bits.take(1)
+    pass_buffers(bits)
     found.frame_by_frame = bool(bits.take(1))
     found.frame_rate = Fraction(scale, 2 * units) if units and scale else None
 
 
+def pass_buffers(bits: Bits) -> None:
+    """Read over what is said to a hypothetical decoder (Rec. ITU-T H.264, E.1.1): none to two sets of parameters.
+
+    Where there is one, a flag follows them.
+
+    Raises:
+        TooShortError: they end too early, or count more buffers than there can be.
+    """
+    said = False
+    for _ in range(2):
+        if bits.take(1):
+            _pass_buffer(bits)
+            said = True
+    if said:
+        bits.take(1)
+
+
 def _pass_buffer(bits: Bits) -> None:
-    """Read over the parameters of a hypothetical decoder (Rec. ITU-T H.264, E.1.2)."""
+    """Read over one set of parameters (Rec. ITU-T H.264, E.1.2)."""
     count = bits.golomb() + 1
     if count > 32:
         raise TooShortError
