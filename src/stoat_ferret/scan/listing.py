@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stoat_ferret.scan.rules import Rules
 
 LARGEST_TIME = (1 << 63) - 1
-
+_NOT_SENT = "of these files nothing was sent but how many there are; have the folder listed again"
 
 FileRow = tuple[bytes, int, int, int, int]
 """Name, size, mtime in nanoseconds since 1970 UTC, inode and device; the last three as the system gives them."""
@@ -125,13 +125,17 @@ class SameFiles(Files):
         return self._count
 
     def rows(self) -> Iterator[FileRow]:
-        """Fail, rather than say that there is none."""
-        raise NotImplementedError
+        """Fail, rather than say that there is none.
+
+        Raises:
+            LookupError: always.
+        """
+        raise LookupError(_NOT_SENT)
 
     @property
     def state(self) -> tuple[bytes, ...]:
         """Fail likewise."""
-        raise NotImplementedError
+        raise LookupError(_NOT_SENT)
 
     @property
     def newest_ns(self) -> int | None:
