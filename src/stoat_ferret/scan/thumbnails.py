@@ -36,9 +36,6 @@ AHEAD = 64
 """Files that wait, among which one is looked for whose disk has time."""
 POLL_SECONDS = 0.03
 """How long is waited for a picture before it is looked whether the job is to end."""
-GATHER_SECONDS = 0.01
-"""While the processes have plenty to do, their answers are taken several at a time: to wake up for each takes longer
-than to see to it."""
 STORE_SECONDS = 0.5
 STORE_FILES = 500
 NO_PICTURE = "NO_PICTURE"
@@ -189,8 +186,6 @@ class ThumbnailRun:
         if not self._running:
             time.sleep(POLL_SECONDS)  # the pool takes nothing on just now
             return
-        if self._pool().room < len(self._running):
-            time.sleep(GATHER_SECONDS)
         for outcome in self._pool().wait(POLL_SECONDS):
             wanted = self._running.pop(outcome.task.key)
             self._bytes_read += outcome.bytes_read
