@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import pytest
@@ -156,6 +157,18 @@ def test_colours_of_which_container_and_stream_do_not_agree(tmp_path: Path) -> N
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
     assert by_headers(path) is None
+
+
+def test_a_sampling_rate_of_which_container_and_stream_do_not_agree(tmp_path: Path) -> None:
+    """Is that of the stream, whose decoder FFmpeg believes."""
+    content = clip_file(container="mkv", frames=30, audio=(AudioTrack(codec="flac"),)).read_bytes()
+    said = pack(">d", 48_000)
+    assert content.count(said) == 1
+    path = tmp_path / "x.mkv"
+    path.write_bytes(content.replace(said, pack(">d", 44_100)))
+    assert by_headers(path) is None
+    with opened(bytes(path)) as source:
+        assert probe.probe(bytes(path), source).streams[1].sample_rate == 48_000
 
 
 @pytest.mark.parametrize("cover", [False, True])

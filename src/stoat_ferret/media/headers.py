@@ -169,7 +169,8 @@ def _cover(packet: Any) -> Fields | None:
 
 def _lossless(context: Any, header: bytes, bits: int | None) -> Fields | None:
     decoder = None if bits is None else decoders.bare(context.codec.name, header)
-    if decoder is None or decoder.layout.nb_channels != context.layout.nb_channels:
+    said = (context.layout.nb_channels, context.sample_rate)
+    if decoder is None or (decoder.layout.nb_channels, decoder.sample_rate) != said:
         return None
     return {"channel_layout": decoder.layout.name, "bits_per_sample": bits}
 
