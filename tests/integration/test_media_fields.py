@@ -48,6 +48,7 @@ def picture_of(path: Path, *, quick: bool = False) -> StreamInfo:
     return next(stream for stream in info.streams if stream.kind == "video")
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -93,6 +94,7 @@ def test_raw_dv_has_a_rate_that_people_know() -> None:
     assert (info.frame_rate, info.frame_rate_float, info.streams[0].frame_rate) == ("25/1", 25.0, "25/1")
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("transfer", ["hdr10", "hlg"])
 def test_dolby_vision_says_which(tmp_path: Path, transfer: str) -> None:
     """Profile, level, and what other players take it for; the display it was graded on, if it is said."""
@@ -104,6 +106,7 @@ def test_dolby_vision_says_which(tmp_path: Path, transfer: str) -> None:
     assert (stream.mastering_max_luminance is None) == (transfer == "hlg")
 
 
+@pytest.mark.usefixtures("way")
 def test_a_bare_stream_s_light_comes_from_its_frames() -> None:
     """As nearly all of HDR10 has it."""
     stream = picture_of(clip_file(codec="libx265", hdr="hdr10"))
@@ -136,6 +139,7 @@ def with_hdr10_plus(stream: bytes) -> bytes:
     return stream[:at] + unit[1:] + stream[at:]
 
 
+@pytest.mark.usefixtures("way")
 def test_the_container_s_light_is_told(tmp_path: Path) -> None:
     """By both ways of reading it."""
     stream = picture_of(altered(tmp_path, GRADED + LIGHT, *STSD, b"hev1", codec="libx265", hdr="hlg"), quick=True)
@@ -144,12 +148,14 @@ def test_the_container_s_light_is_told(tmp_path: Path) -> None:
     assert (stream.max_content_light, stream.max_average_light) == (1000, 400)
 
 
+@pytest.mark.usefixtures("way")
 def test_pictures_for_two_eyes_and_all_around(tmp_path: Path) -> None:
     """How they are packed, and onto what they are projected."""
     stream = picture_of(altered(tmp_path, SIDE_BY_SIDE + ALL_AROUND, *STSD, b"avc1"), quick=True)
     assert (stream.stereo_3d, stream.projection, stream.views) == ("side by side", "equirectangular", None)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_camera_names_itself_and_its_place_is_kept_apart(tmp_path: Path) -> None:
     """The place is in no tag that is shown or searched."""
     info = probe.examine(bytes(clip_file(container="mov", tags={"make": "Canon", "model": "EOS R5", "title": "A"})))
@@ -161,6 +167,7 @@ def test_a_camera_names_itself_and_its_place_is_kept_apart(tmp_path: Path) -> No
     assert "51.37" not in repr(info.tags) + repr(info.streams)
 
 
+@pytest.mark.usefixtures("way")
 def test_timecode_is_the_file_s() -> None:
     """Though it is a track of its own in QuickTime."""
     path = clip_file(container="mov", tags={"timecode": "10:00:00:00"})

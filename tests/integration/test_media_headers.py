@@ -98,6 +98,7 @@ def by_headers(path: Path) -> MediaInfo | None:
         return probe._from_headers(source)  # whether it is used is what is asked
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("fields", PLAIN, ids=repr)
 def test_the_headers_say_what_the_decoders_say(fields: dict[str, Any]) -> None:
     """Of nearly all that people have."""
@@ -114,12 +115,15 @@ def test_where_they_do_not_the_decoders_are_asked(fields: dict[str, Any]) -> Non
         assert probe.probe(bytes(path), source) == probe.probe(bytes(path))
 
 
+@pytest.mark.usefixtures("way")
 def test_no_decoder_is_opened_for_what_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """H.264 with AAC above all."""
-    monkeypatch.setattr(decoders, "bare", None)
+    for name in ("bare", "opened"):  # the latter remembers
+        monkeypatch.setattr(decoders, name, None)
     assert by_headers(clip_file(audio=(AudioTrack(channels=2),))) is not None
 
 
+@pytest.mark.usefixtures("way")
 def test_a_file_of_which_the_end_is_lacking_is_the_same_both_ways(tmp_path: Path) -> None:
     """As far as it goes; without its index it is refused with the same words."""
     for number, fast_start in enumerate((True, False)):
@@ -136,6 +140,7 @@ def test_a_file_of_which_the_end_is_lacking_is_the_same_both_ways(tmp_path: Path
         assert both[0] == both[1]
 
 
+@pytest.mark.usefixtures("way")
 def test_real_files_are_the_same_both_ways() -> None:
     """Of other projects; a good part of them by their headers."""
     folder = samples_folder()
@@ -171,6 +176,7 @@ def test_a_sampling_rate_of_which_container_and_stream_do_not_agree(tmp_path: Pa
         assert probe.probe(bytes(path), source).streams[1].sample_rate == 48_000
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("cover", [False, True])
 def test_sound_that_is_shorter_than_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cover: bool) -> None:
     """FFmpeg takes it for as long where it has not seen a packet of it, as behind a first picture of many bytes."""
