@@ -20,8 +20,8 @@ WORKER_MODULE = "stoat_ferret.media.worker"
 START_SECONDS = 60.0
 """A process that has not said hello by then will not. Importing FFmpeg takes 0.1 s, but far longer from a slow disk."""
 PIPE_BYTES = 1 << 20
-"""Asked of the system for each direction, which gives what it allows, on Linux 416 KiB: so many answers do not wait for who
-stores others meanwhile."""
+"""Asked of the system for each direction, which gives what it allows, on Linux 416 KiB: so many answers do not wait for
+who stores others meanwhile."""
 MOST_BYTES = 64 * 1024 * 1024
 """No message is longer. The length comes from a process that reads hostile files."""
 _LENGTH = struct.Struct("!i")
