@@ -100,7 +100,7 @@ def measure(server: Server, folder: Path, small: list[str], disk: BinaryIO, paus
 def files_done(job: dict[str, Any]) -> int:
     """Give how many files a scan has done."""
     if job["result"] is not None:
-        return int(job["result"]["files_seen"])
+        return int(job["result"]["scanned"])
     return (job["progress_detail"] or {}).get("done") or 0
 
 
