@@ -57,10 +57,11 @@ def test_long_lists_are_read_in_steps(stage: Stage, tmp_path: Path, monkeypatch:
     stage.scan(tmp_path / "v")
     (library,) = stage.repository.libraries()
     root = bytes(tmp_path / "v")
-    found = [folder.path for folder in stage.repository.folders_below(library.id, root + b"/a")]
-    assert found == [root + b"/a", *(root + b"/a/%d" % number for number in range(8))]
-    assert len(list(stage.repository.folders_below(library.id, root))) == 11
-    assert list(stage.repository.folders_below("other", root)) == []
+    found = stage.repository.folders_besides(library.id, root + b"/a", ())
+    assert [folder.path for folder in found] == [root + b"/a", *(root + b"/a/%d" % number for number in range(8))]
+    assert len(stage.repository.folders_besides(library.id, root, ())) == 11
+    assert stage.repository.folders_besides(library.id, root + b"/a", {folder.pk for folder in found[1:]}) == found[:1]
+    assert stage.repository.folders_besides("other", root, ()) == []
     assert [list(step) for step in steps(list(range(7)))] == [[0, 1, 2], [3, 4, 5], [6]]
 
 

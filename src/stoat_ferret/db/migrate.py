@@ -9,7 +9,7 @@ from stoat_ferret.db.engine import Database
 from stoat_ferret.errors import StorageBusyError
 
 Tree = Literal["library", "jobs"]
-PRESENT: dict[Tree, str] = {"library": "0005", "jobs": "0002"}
+PRESENT: dict[Tree, str] = {"library": "0006", "jobs": "0002"}
 """The versions of the schemas that this program works with: those that the last steps in `migrations` lead to."""
 PATIENCE_SECONDS = 60.0
 

@@ -137,12 +137,12 @@ videos = Table(
         postgresql_where=text("state <> 'missing'"),
     ),
     Index("ix_videos_path_bytes", "path_bytes"),
-    # Each scan counts them, twice: of a million that takes a tenth of the time that reading the rows does.
+    # Each scan counts them, twice; how many there are in all stands with the library.
     Index(
-        "ix_videos_present_library_id",
+        "ix_videos_missing_library_id",
         "library_id",
-        sqlite_where=text("state <> 'missing'"),
-        postgresql_where=text("state <> 'missing'"),
+        sqlite_where=text("state = 'missing'"),
+        postgresql_where=text("state = 'missing'"),
     ),
     Index("ix_videos_inode_size_mtime_ns", "inode", "size", "mtime_ns"),  # where a file that moved was before
     # One index per sort order, each ending in the tie-breaker, so that a page is a range scan.

@@ -10,16 +10,14 @@ FEW = 20
 """So many files may always go at once, however small the library."""
 
 
-def absent_folders(
-    known: Iterable[KnownFolder], *, visited: Collection[int], unproven: Collection[bytes]
-) -> Iterator[KnownFolder]:
+def absent_folders(unseen: Iterable[KnownFolder], *, unproven: Collection[bytes]) -> Iterator[KnownFolder]:
     """Give the known folders that are gone.
 
-    A folder is gone when the walk, which started above it, did not come across it. Below a folder that could not be
-    listed (`unproven`) nothing is: absence needs a complete listing.
+    A folder is gone when the walk, which started above it, did not come across it (`unseen`). Below a folder that could
+    not be listed (`unproven`) nothing is: absence needs a complete listing.
     """
-    for folder in known:
-        if folder.pk not in visited and not any(paths.is_below(folder.path, problem) for problem in unproven):
+    for folder in unseen:
+        if not any(paths.is_below(folder.path, problem) for problem in unproven):
             yield folder
 
 

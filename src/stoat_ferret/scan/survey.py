@@ -360,8 +360,9 @@ class Survey:
         if not self._options.recursive:
             folder = self._repository.folder(self._target.start) if self._start_is_gone else None
             return [] if folder is None else [folder]
-        known = self._repository.folders_below(self._target.library.id, self._target.start)
-        return list(absent_folders(known, visited=self._writer.visited, unproven=self._unproven))
+        visited = self._writer.visited
+        known = self._repository.folders_besides(self._target.library.id, self._target.start, visited)
+        return list(absent_folders(known, unproven=self._unproven))
 
     def _by_reason(self, absent: Sequence[KnownFolder]) -> Iterator[tuple[str | None, Sequence[int]]]:
         """Give the keys of folders in steps, each with why they count as gone if they are there."""
