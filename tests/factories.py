@@ -195,9 +195,9 @@ class MortalContext(JobContext):
     dies_at: int | None = None
 
     @contextmanager
-    def transaction(self, also: Fence | None = None) -> Iterator[Connection]:
+    def transaction(self, also: Fence | None = None, *, durable: bool = True) -> Iterator[Connection]:
         self.transactions += 1
-        with super().transaction(also) as connection:
+        with super().transaction(also, durable=durable) as connection:
             yield connection
             if self.transactions == self.dies_at:
                 raise Died

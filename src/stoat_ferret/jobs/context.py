@@ -144,11 +144,13 @@ class JobContext:
                 shut_fence(connection, self._claim)
 
     @contextmanager
-    def transaction(self, also: Fence | None = None) -> Iterator[Connection]:
+    def transaction(self, also: Fence | None = None, *, durable: bool = True) -> Iterator[Connection]:
         """Give a write transaction on the catalogue that comes to nothing unless this run still has its job.
 
         Args:
             also: the right of the job that this one is a part of, which is checked too.
+            durable: whether its commit waits for the disk, and for all that was committed before; see `Database.write`.
+                The last one of a job has to, before it is said that the job is done.
 
         Raises:
             FencedError: another worker has the job, or this run is over; nothing was written.
@@ -158,7 +160,7 @@ class JobContext:
         if self._catalogue is None:
             msg = "this queue was made without a catalogue"
             raise RuntimeError(msg)
-        with self._catalogue.write() as connection:
+        with self._catalogue.write(durable=durable) as connection:
             if self.lost:
                 raise FencedError
             with self._own_right():
@@ -240,15 +242,15 @@ class PartContext:
         self._whole = whole
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Give a write transaction on the catalogue in which both tokens were checked.
+    def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Give a write transaction on the catalogue in which both tokens were checked; `durable` as in `JobContext`.
 
         Raises:
             FencedError: another worker has the part, or this run of it is over; nothing was written.
             JobCancelled: the job that it is a part of is over, or has been begun anew; nothing was written.
             StorageError: the database could not be written.
         """
-        with self._context.transaction(also=self._whole) as connection:
+        with self._context.transaction(also=self._whole, durable=durable) as connection:
             yield connection
 
     def progress(

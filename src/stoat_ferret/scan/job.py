@@ -13,8 +13,11 @@ class ScanJob(Protocol):
     job_id: str
     attempt: int
 
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """Give a write transaction on the catalogue in which this run's right to write was checked."""
+    def transaction(self, *, durable: bool = ...) -> AbstractContextManager[Connection]:
+        """Give a write transaction on the catalogue in which this run's right to write was checked.
+
+        With `durable` its commit waits for the disk, and for all that was committed before.
+        """
         ...
 
     def progress(self, phase: str, done: int, total: int | None, *, unit: str = ..., current: str | None = ...) -> None:

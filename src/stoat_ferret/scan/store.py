@@ -1,9 +1,9 @@
 """The store stage: outcomes are gathered and written in batches, each one transaction whose token was checked."""
 
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -16,7 +16,13 @@ from stoat_ferret.scan.moves import MOST_UNDECIDED, Tracer
 BATCH_FILES = 500
 BATCH_SECONDS = 0.5
 
-Transaction = Callable[[], AbstractContextManager[Connection]]
+
+class Transaction(Protocol):
+    """Gives write transactions, as `ScanJob.transaction` does."""
+
+    def __call__(self, *, durable: bool) -> AbstractContextManager[Connection]:
+        """Give one."""
+        ...
 
 
 class Writer:
@@ -25,6 +31,9 @@ class Writer:
     What is `timed` counts towards the job's duration; several writers of one job work at the same time. The `tracer`
     looks for the entries that new files had elsewhere. What may have one is kept until `decide`, unless the writer does
     it `at_once`: there may be a file with a better right to it.
+
+    What is written in between may be undone by a power cut, until `flush` has written all that was gathered: a scan
+    that was cut off begins with what is stored, however much that is, and who waits for the disk keeps others waiting.
     """
 
     def __init__(
@@ -50,6 +59,7 @@ class Writer:
         self._bytes_read = 0
         self._costed_at = time.monotonic()
         self._written_at = time.monotonic()
+        self._undurable = False
         self.visited: set[int] = set()
         """Keys of the folders that were listed completely."""
 
@@ -83,7 +93,7 @@ class Writer:
 
     def decide(self) -> None:
         """Write the files that may have been elsewhere, now that all others were looked at."""
-        self.flush()
+        self._write(durable=False)
         waiting, self._undecided = self._undecided, []
         # About all of them at once, since one may have a better right than another; stored as any others.
         decided = self._tracer.by_content([result for _, result in waiting])
@@ -97,24 +107,32 @@ class Writer:
     def flush_if_due(self) -> None:
         """Write if there is enough to write, or if it has waited long enough."""
         if self._gathered >= BATCH_FILES or time.monotonic() - self._written_at >= BATCH_SECONDS:
-            self.flush()
+            self._write(durable=False)
 
     def flush(self) -> None:
-        """Write all that was gathered."""
+        """Write all that was gathered; no power cut undoes it, nor what was written before."""
+        self._write(durable=True)
+
+    def _write(self, *, durable: bool) -> None:
         now = time.monotonic()
         if self._folders:
             if not self._decided:
                 self._relate_all()
-            with self._transaction() as connection:
+            with self._transaction(durable=durable) as connection:
                 batches = [folder.batch for folder in self._folders.values()]
                 keys = apply(connection, self._job_id, batches, dry_run=self._dry_run)
                 seconds = now - self._costed_at if self._timed else 0.0
                 ledger.add_cost(connection, self._job_id, self._bytes_read, seconds)
+            self._undurable = not durable
             self._costed_at, self._bytes_read, self._gathered = now, 0, 0
             self.visited.update(keys.values())
             for folder in self._folders.values():
                 folder.new_batch()
             self._folders.clear()
+        elif durable and self._undurable:
+            with self._transaction(durable=True) as connection:
+                ledger.add_cost(connection, self._job_id, 0, 0.0)  # what changes nothing does not reach the disk
+            self._undurable = False
         self._written_at = time.monotonic()
 
     def _relate_all(self) -> None:
@@ -136,7 +154,7 @@ class Writer:
 
     def _touch(self, folder: OpenFolder) -> None:
         if self._folders.get(folder.path, folder) is not folder:
-            self.flush()  # another piece of the same folder
+            self._write(durable=False)  # another piece of the same folder
         self._folders[folder.path] = folder
         self._gathered += 1
         if self._gathered == 1:
