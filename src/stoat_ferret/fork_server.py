@@ -23,8 +23,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 MODULE = "stoat_ferret.fork_server"
-ANSWER_SECONDS = 60.0
-"""A server that has not answered by then will not. It answers within a millisecond once it has loaded its code."""
+LOAD_SECONDS = 60.0
+"""A server that has not answered once by then will not: it has its code to load, perhaps from a slow disk."""
+ANSWER_SECONDS = 5.0
+"""Nor will one later. It answers within a millisecond; whoever asks waits for that."""
 CLOSE_SECONDS = 2.0
 UNKNOWN_STATUS: Final = 255
 """Of a process whose end nobody could be asked about, because its server had ended before."""
@@ -116,16 +118,23 @@ class _Server:
             raise NoForkError("This system has no pidfd_open.") from error
         self._lock = threading.RLock()
         self._waiting: deque[Forked] = deque()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise NoForkError(f"There is no socket to be had: {error}.") from error
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), *modules],
-                pass_fds=(theirs.fileno(),),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C in a terminal is for the parent
-            )
-        self._socket.settimeout(ANSWER_SECONDS)
+            try:
+                self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), *modules],
+                    pass_fds=(theirs.fileno(),),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # Ctrl-C in a terminal is for the parent
+                )
+            except OSError as error:
+                self._socket.close()
+                raise NoForkError(f"The process that forks others cannot be started: {error}.") from error
+        self._socket.settimeout(LOAD_SECONDS)
 
     @property
     def lost(self) -> bool:
@@ -155,7 +164,11 @@ class _Server:
                     answer, descriptors = self._receive()
                 except NoForkError:
                     return
-                self._waiting.popleft().came(answer.get("pid"), descriptors)
+                pid = answer.get("pid")
+                self._waiting.popleft().came(pid, descriptors)
+                if pid is not None and not descriptors:  # this process has no descriptor left: it cannot be watched
+                    os.kill(pid, signal.SIGKILL)
+                    self.status_of(pid)
 
     def status_of(self, pid: int) -> int:
         """Give the exit status of a process that has ended, negative for a signal's number, and let it be forgotten."""
@@ -184,6 +197,7 @@ class _Server:
             raise self._lose() from error
         if not message:
             raise self._lose()
+        self._socket.settimeout(ANSWER_SECONDS)
         return json.loads(message), descriptors
 
     def _lose(self) -> NoForkError:
@@ -196,13 +210,15 @@ class _Server:
 
 
 class Forked:
-    """A forked process, with what `subprocess.Popen` offers of it."""
+    """A forked process, with what `subprocess.Popen` offers of it. Any thread may call."""
 
     def __init__(self, server: _Server) -> None:
         self.returncode: int | None = None
         self._server = server
         self._pid: int | None = None
         self._descriptor = -1
+        self._waits = threading.Lock()
+        self._closes = threading.Lock()
 
     def came(self, pid: int | None, descriptors: list[int]) -> None:
         """Note that it exists, or never will."""
@@ -227,15 +243,18 @@ class Forked:
     def kill(self) -> None:
         """Send SIGKILL."""
         self._server.find_out(self)
-        if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+        with self._closes, contextlib.suppress(ProcessLookupError):
+            if self._descriptor >= 0:
                 signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
 
     def poll(self) -> int | None:
-        """Give its exit status; None while it runs."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.wait(0.0)
-        return None
+        """Give its exit status; None while it runs, or another thread waits for it."""
+        if self._waits.acquire(blocking=False):
+            try:
+                self._look(0.0)
+            finally:
+                self._waits.release()
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, and give its exit status, negative for a signal's number.
@@ -243,16 +262,23 @@ class Forked:
         Raises:
             subprocess.TimeoutExpired: it goes on.
         """
+        with self._waits:
+            self._look(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired([MODULE], timeout or 0.0)
+        return self.returncode
+
+    def _look(self, timeout: float | None) -> None:
         self._server.find_out(self)
         if self.returncode is not None:
-            return self.returncode
+            return
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
-        if not poll.poll(None if timeout is None else timeout * 1000):
-            raise subprocess.TimeoutExpired([MODULE], timeout or 0.0)
-        os.close(self._descriptor)
-        self.returncode = self._server.status_of(self.pid)
-        return self.returncode
+        if poll.poll(None if timeout is None else timeout * 1000):
+            with self._closes:
+                descriptor, self._descriptor = self._descriptor, -1
+                os.close(descriptor)
+            self.returncode = self._server.status_of(self.pid)
 
 
 def name_this_process(name: str) -> None:
@@ -272,7 +298,8 @@ def main(arguments: list[str]) -> None:
     name_this_process("stoat-forks")
     gc.disable()  # to load much is quicker without
     for module in arguments[1:]:
-        importlib.import_module(module)
+        with contextlib.suppress(Exception):  # who is to be this one tries again, and says why into its own log
+            importlib.import_module(module)
     gc.freeze()  # what is never collected stays shared
     gc.enable()
     control = socket.socket(fileno=int(arguments[0]))
@@ -287,8 +314,11 @@ def _serve(control: socket.socket) -> bool:
         return False
     asked = json.loads(message)
     if "reap" in asked:
-        _, status = os.waitpid(asked["reap"], 0)
-        control.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+        try:
+            status = os.waitstatus_to_exitcode(os.waitpid(asked["reap"], 0)[1])
+        except ChildProcessError:  # it was asked about before
+            status = UNKNOWN_STATUS
+        control.send(json.dumps({"status": status}).encode())
         return True
     try:
         pid = os.fork()

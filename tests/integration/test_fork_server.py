@@ -1,15 +1,20 @@
 """Processes forked by one that has loaded what they need."""
 
 import os
+import resource
 import signal
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import pytest
 
+from stoat_ferret import fork_server
 from stoat_ferret.fork_server import UNKNOWN_STATUS, Forked, ForkServer, NoForkError
 from stoat_ferret.scan.disk_process import MODULE
 
@@ -39,7 +44,9 @@ def test_a_process_ends_with_its_pipe(forks: ForkServer) -> None:
         assert first.poll() is None
         ours.close()
         assert (first.wait(5), first.poll()) == (0, 0)
-        assert psutil.Process(second.pid).name() == "stoat-disk"
+        until = time.monotonic() + 5
+        while psutil.Process(second.pid).name() != "stoat-disk":
+            assert time.monotonic() < until
     assert second.wait(5) == 0
 
 
@@ -112,3 +119,92 @@ def test_only_what_is_loaded_can_be_asked_for(forks: ForkServer) -> None:
     """A mistake of the caller's."""
     with pytest.raises(ValueError, match="not among"):
         forks.fork("os", [], 0)
+
+
+def test_many_threads_may_ask_about_the_same_process(forks: ForkServer) -> None:
+    """Its descriptor is closed once, and nobody else's; whoever asks late hears what the first one heard."""
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for _ in range(30):
+        process, ours = fork(forks)
+        problems: list[OSError] = []
+
+        def ask(process: Forked = process, problems: list[OSError] = problems) -> None:
+            try:
+                while process.poll() is None:
+                    pass
+                process.kill()
+            except OSError as error:
+                problems.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        ours.close()
+        for thread in threads:
+            thread.join()
+        assert (problems, process.wait(1)) == ([], 0)
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
+
+
+def test_a_module_that_cannot_be_loaded_is_no_hindrance_to_the_others(tmp_path: Path) -> None:
+    """Who is to be that one says why, where its own output goes."""
+    (tmp_path / "no_such_luck.py").write_text("raise ImportError('libfoo is missing')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with closing(ForkServer(["no_such_luck", MODULE], lambda: environment)) as forks:
+        process, ours = fork(forks)
+        with ours:
+            assert process.poll() is None
+        ours, theirs = socket.socketpair()
+        with ours, theirs, (tmp_path / "log").open("w+b") as log:
+            unlucky = forks.fork("no_such_luck", [], theirs.fileno(), log.fileno())
+            assert unlucky.wait(5) == 1
+        assert b"libfoo is missing" in (tmp_path / "log").read_bytes()
+
+
+def test_where_no_process_can_be_started_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To warm up is no matter of life and death."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    forks = ForkServer([MODULE])
+    forks.warm()
+    with pytest.raises(NoForkError, match="temporarily"):
+        fork(forks)
+
+
+def test_a_server_that_says_nothing_is_given_up(forks: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon, once it has answered before."""
+    monkeypatch.setattr(fork_server, "ANSWER_SECONDS", 0.3)
+    first, ours = fork(forks)
+    assert first.pid
+    server = forks.pid
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    ours.close()
+    assert first.wait(5) == UNKNOWN_STATUS
+    second, ours = fork(forks)
+    with ours:
+        assert second.poll() is None
+    assert forks.pid != server
+
+
+def test_a_process_that_cannot_be_watched_is_ended(forks: ForkServer) -> None:
+    """Where this one has no descriptor left to watch it by; it never came to be."""
+    first, others = fork(forks)
+    assert first.pid
+    process, ours = fork(forks)
+    with ours, others:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        time.sleep(0.2)  # its descriptor is on its way
+        highest = max(map(int, os.listdir("/proc/self/fd")))
+        taken = [os.dup(0) for _ in range(highest + 1 - len(os.listdir("/proc/self/fd")))]
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, before[1]))
+            assert process.wait(5) == UNKNOWN_STATUS
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            for descriptor in taken:
+                os.close(descriptor)
+        assert ours.recv(1) == b""  # its end is closed: it is gone

@@ -257,6 +257,17 @@ def test_a_server_that_is_killed_before_it_forks_costs_a_fresh_start() -> None:
         assert drain(pool, [ProbeTask(1, bytes(clip_file()))])[0].error is None
 
 
+@pytest.mark.parametrize("length", [450, 700, 1500, 3900])
+def test_long_paths_fill_no_pipe(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """What Linux grants a pipe by default holds fewer of them than of others; no process is lost over that."""
+    monkeypatch.setattr(process_module, "PIPE_BYTES", 212_992)
+    path = b"/" + b"/".join([b"x" * 200] * (length // 201))
+    with ProbePool(workers=2) as pool:
+        outcomes = drain(pool, [ProbeTask(key, path + b"/%d" % key) for key in range(600)])
+        assert pool.restarts == 0
+    assert {outcome.error and outcome.error.code for outcome in outcomes} == {UnreadableFileError.code}
+
+
 def test_without_forks_each_process_is_started_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on systems that cannot do this."""
     without_forks(monkeypatch)

@@ -5,8 +5,9 @@ import errno
 import json
 import signal
 import socket
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,12 +80,26 @@ def serve(
     )
     require_loopback(settings.host)
     with listen(settings.host, settings.port) as listener:
-        with ThreadPoolExecutor(1) as beside:
-            media = beside.submit(refuse_unsafe_media, settings)
-            paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
-            media.result()
+        media = _beside(lambda: refuse_unsafe_media(settings))
+        paths = _checked(settings, [absolute_path(folder) for folder in folders or []])
+        media.result()
         _run(settings, listener, paths, as_json=as_json)
     return ExitStatus.OK
+
+
+def _beside(function: Callable[[], None]) -> "Future[None]":
+    """Do something in a thread that nobody has to wait for: where this program ends meanwhile, so does that."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            function()
+            future.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -47,6 +47,11 @@ MOST_FAILED_STARTS = 3
 CLOSE_SECONDS = 2.0
 ENOUGH_QUEUED = 8
 """Tasks that keep a process at work for as long as is waited for more outcomes."""
+MOST_QUEUED_BYTES = 112 * 1024
+"""Of messages that wait in a process's pipe: of what Linux grants one by default, 416 KiB, each takes up to four times
+as much as it is long, and where one is full, its process is taken for one that takes nothing any more."""
+LEAST_BYTES = 600
+"""That each of them counts for: a short one takes as much room."""
 MORE_SECONDS = 0.004
 """How long that is: a common file takes one or two thousandths of a second."""
 
@@ -57,6 +62,11 @@ class _Entry:
     blamed: bool = False
     """A process was already lost over it."""
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes its message takes: the path is sent in base64."""
+        return max(LEAST_BYTES, 4 * len(self.task.path) // 3 + 120)
+
 
 @dataclass(slots=True, eq=False)
 class _Seat:
@@ -65,6 +75,8 @@ class _Seat:
     worker: WorkerProcess
     queue: deque[_Entry] = field(default_factory=deque)
     since: float = 0.0
+    weight: int = 0
+    """Of the tasks in the queue."""
     answer: Answer | None = None
     """To the first of them, where its picture is still to come."""
 
@@ -220,6 +232,7 @@ class ProbePool:
                 for seat in self._seats
                 if seat.worker.ready
                 and len(seat.queue) < self._queue_depth
+                and seat.weight < MOST_QUEUED_BYTES
                 and not (seat.queue and seat.queue[0].blamed)
             ]
             if not open_seats:
@@ -230,6 +243,7 @@ class ProbePool:
         if not seat.queue:
             seat.since = time.monotonic()
         seat.queue.append(entry)
+        seat.weight += entry.weight
         task = entry.task
         try:
             seat.worker.send(message_of(task))
@@ -282,7 +296,7 @@ class ProbePool:
         else:
             answer, image, seat.answer = seat.answer, message, None
         outcome = outcome_of(seat.queue[0].task, answer, image)
-        seat.queue.popleft()
+        seat.weight -= seat.queue.popleft().weight
         seat.since = time.monotonic()
         self._outcomes.append(outcome)
         if answer.traceback is not None:

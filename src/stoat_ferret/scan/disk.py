@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from stoat_ferret.fork_server import ForkServer
-from stoat_ferret.scan.disk_process import DiskProcess, ProcessEndedError, Question, heard_of, reap
+from stoat_ferret.scan.disk_process import DiskProcess, ProcessEndedError, Question, heard_of, reap, reap_the_last
 
 AHEAD = 8
 """Questions that wait in each process: it goes on while its answers are worked through."""
@@ -122,6 +122,7 @@ class DiskShelf:
         """End the processes that nobody uses."""
         while self._idle:
             self._take().end()
+        reap_the_last()
 
     def _take(self) -> DiskProcess:
         try:

@@ -12,6 +12,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ LAST_SECONDS = 0.5
 """So long a parent that ends waits for those it killed."""
 
 _dying: "list[Forked | subprocess.Popen[bytes]]" = []
+_dying_lock = threading.Lock()
 
 
 class ProcessEndedError(Exception):
@@ -193,7 +195,8 @@ class DiskProcess:
         """Kill it, and do not wait: one that a disk holds ends when the disk lets go of it."""
         self._pipe.connection.close()
         self._process.kill()
-        _dying.append(self._process)
+        with _dying_lock:
+            _dying.append(self._process)
         reap()
 
 
@@ -226,17 +229,23 @@ def _rules(question: Question) -> list[Rules]:
 
 
 def reap() -> None:
-    """Let the system forget the processes that have ended."""
-    _dying[:] = [process for process in _dying if process.poll() is None]
+    """Let the system forget the processes that have ended; of several threads one is enough."""
+    if _dying_lock.acquire(blocking=False):
+        try:
+            _dying[:] = [process for process in _dying if process.poll() is None]
+        finally:
+            _dying_lock.release()
 
 
 @atexit.register
-def _reap_the_last() -> None:
+def reap_the_last() -> None:
     """Wait a moment for those that were killed just now; those that a disk holds are left to the system."""
     until = time.monotonic() + LAST_SECONDS
-    for process in _dying:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, until - time.monotonic()))
+    with _dying_lock:
+        for process in _dying:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
+        _dying[:] = [process for process in _dying if process.returncode is None]
 
 
 def serve(connection: Connection) -> None:

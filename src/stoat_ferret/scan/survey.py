@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stoat_ferret import paths
-from stoat_ferret.errors import LibraryOfflineError
+from stoat_ferret.errors import ConfigurationError, LibraryOfflineError
+from stoat_ferret.jobs.context import JobCancelled
 from stoat_ferret.library import absence, traces
 from stoat_ferret.library.models import KnownFolder
 from stoat_ferret.library.repository import LibraryRepository, steps
@@ -222,19 +223,22 @@ class Survey:
             while not (walker.ended and self._all_in_hand() and self._examiner.idle):
                 try:
                     self._job.raise_if_cancelled()
-                except BaseException:
-                    self._writer.flush()  # what was examined is kept
+                    self._go_on(walker)
+                except (JobCancelled, ConfigurationError):
+                    self._writer.flush()  # what was examined is kept, and on the disk before that is said
                     raise
-                self._compare_some(walker)
-                self._release(walker)
-                for folder, result in self._examiner.step(POLL_SECONDS):
-                    self._writer.add(folder, result)
-                    self._done += 1
-                self._writer.flush_if_due()
                 total = self._listed if walker.ended else estimate.total(self._listed)
                 self._report(total)
             self._writer.flush()
             self._writer.decide()
+
+    def _go_on(self, walker: Walker | OneFile) -> None:
+        self._compare_some(walker)
+        self._release(walker)
+        for folder, result in self._examiner.step(POLL_SECONDS):
+            self._writer.add(folder, result)
+            self._done += 1
+        self._writer.flush_if_due()
 
     def _all_in_hand(self) -> bool:
         """At the end of the walk: hand on what is left, or examine it here where nothing was handed on before."""

@@ -5,11 +5,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import psutil
 import pytest
 
+from stoat_ferret.fork_server import ForkServer
 from stoat_ferret.scan.disk import DiskShelf
+from stoat_ferret.scan.disk_process import MODULE
 
 
 @pytest.fixture
@@ -102,3 +105,19 @@ def test_waiting_can_be_ended(shelf: DiskShelf) -> None:
 
     with shelf.open(cancelled) as disk, pytest.raises(KeyboardInterrupt):
         disk.call(time.sleep, 3600.0)
+
+
+def test_a_closed_shelf_leaves_no_process_to_others() -> None:
+    """Not even a dead one, to whoever looks after this process."""
+    with closing(ForkServer([MODULE])) as forks:
+        shelf = DiskShelf(2.0, processes=2, forks=forks)
+        with shelf.open(nothing) as disk:
+            numbers = [disk.ask(os.getpid) for _ in range(4)]
+            pids: set[int] = set()
+            while numbers:
+                for number, pid in disk.answers(1.0):
+                    numbers.remove(number)
+                    pids.add(pid)
+        assert all(psutil.Process(pid).ppid() == forks.pid for pid in pids)
+        shelf.close()
+        assert not any(psutil.pid_exists(pid) for pid in pids)
